@@ -1,0 +1,7 @@
+//! hooksieve: a receiver-side gateway for webhooks.
+
+pub mod clock;
+pub mod secret;
+pub mod stages;
+pub mod state;
+pub mod upstream;

@@ -1,0 +1,3 @@
+//! hooksieve, the program.
+
+fn main() {}

@@ -1,0 +1,11 @@
+//! The decisions, in the order of the journey. Each stage takes the value the one before it made and returns the next.
+//!
+//! *Pure* means here: no async, no I/O, no clock, no logging, no configuration file. Time arrives as a value, settings
+//! arrive as the type the stage itself defines. What a stage decides depends on nothing but its arguments.
+#![warn(clippy::wildcard_enum_match_arm)]
+
+pub mod json;
+pub mod receive;
+pub mod schema;
+pub mod split;
+pub mod words;
