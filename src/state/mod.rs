@@ -10,6 +10,8 @@ use std::{error::Error, future::Ready};
 use futures_util::future::{BoxFuture, Either};
 
 pub mod claims;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod key;
 pub mod memory;
 
