@@ -1,6 +1,6 @@
 //! What the gateway remembers between requests: which events were delivered, and who has used up a budget.
 //!
-//! Every store stands behind a small trait ([`claims::ClaimStore`]), and the traits speak of
+//! Every store stands behind a small trait ([`claims::ClaimStore`], [`limits::BucketStore`]), and the traits speak of
 //! keys, durations and instants only. [`memory`] implements them for one process; an engine on a disk or across the
 //! network can take its place without the stages noticing. Nothing here asks what time it is (invariant I21): every
 //! call is handed the steady instant, so a test decides when a lease or a window ends.
@@ -13,6 +13,7 @@ pub mod claims;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod key;
+pub mod limits;
 pub mod memory;
 
 /// What a store answers, now or later. Memory answers at once and without an allocation; other engines box a future.
