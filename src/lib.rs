@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod secret;
+pub mod server;
 pub mod stages;
 pub mod state;
 pub mod upstream;
