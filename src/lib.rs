@@ -1,6 +1,7 @@
 //! hooksieve: a receiver-side gateway for webhooks.
 
 pub mod clock;
+pub mod config;
 pub mod secret;
 pub mod server;
 pub mod stages;

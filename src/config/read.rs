@@ -1,0 +1,215 @@
+//! Reads a configuration: presets, the file, the environment, in this order; the later wins. What nobody wrote has the
+//! default of its declaration.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use toml::de::DeTable;
+
+use crate::config::{
+    diagnostics::{Diagnostic, Diagnostics},
+    environment::Environment,
+    key::{Key, Origin, Text},
+    layers::{Layer, merge},
+    mask::{mask, mask_malformed},
+    node::{Node, Value},
+    presets::Parsed,
+    raw::{Raw, preset::Preset},
+    table::FromConfig,
+    values::did_you_mean,
+};
+
+/// What a configuration is read from.
+#[derive(Clone, Copy, Debug)]
+pub struct Input<'a> {
+    /// The name of the file, as it is shown.
+    pub name: &'a str,
+    /// Its text.
+    pub text: &'a str,
+    /// The presets: id and text.
+    pub presets: &'a [(&'a str, &'a str)],
+    /// The environment.
+    pub environment: &'a Environment,
+}
+
+/// A configuration as it is written.
+#[derive(Debug)]
+pub struct Configuration {
+    /// What could be read; `None` when something outside of sources and upstreams could not. It may only be used when
+    /// `diagnostics` has no errors.
+    pub raw: Option<Raw>,
+    /// The presets that are used, by id.
+    pub presets: BTreeMap<String, Preset>,
+    /// Everything that is wrong so far.
+    pub diagnostics: Diagnostics,
+}
+
+/// Reads a configuration. All errors are reported at once, in the order of the text.
+#[must_use]
+pub fn read(input: &Input<'_>) -> Configuration {
+    let mut found = Diagnostics::default();
+    let mut reading = Reading { input, presets: BTreeMap::new(), broken: BTreeSet::new() };
+    let raw = reading.read(&mut found);
+    found.sort();
+    let presets = reading.presets.into_iter().filter_map(|(id, parsed)| Some((id, parsed?.preset))).collect();
+    Configuration { raw, presets, diagnostics: found }
+}
+
+/// Reads one preset by itself. `id` is its name without `.toml`.
+#[must_use]
+pub fn read_preset(id: &str, text: &str) -> (Option<Preset>, Diagnostics) {
+    let mut found = Diagnostics::default();
+    let parsed = Parsed::read(id, text, &mut found);
+    found.sort();
+    (parsed.map(|it| it.preset), found)
+}
+
+/// Reads TOML; all errors of its syntax are reported.
+pub(crate) fn parse<'a>(
+    name: &str,
+    text: &'a str,
+    preset: Option<&str>,
+    found: &mut Diagnostics,
+) -> Option<DeTable<'a>> {
+    let (tree, errors) = DeTable::parse_recoverable(text);
+    if errors.is_empty() {
+        return Some(tree.into_inner());
+    }
+    let shown = Text { name: name.to_owned(), preset: preset.map(str::to_owned), masked: mask_malformed(text) };
+    let shown = Arc::new(shown);
+    for error in errors {
+        let start = text.floor_char_boundary(error.span().map_or(0, |span| span.start));
+        let end = text.ceil_char_boundary(error.span().map_or(0, |span| span.end)).max(start);
+        let origin = Origin::Text { text: shown.clone(), key: start..end, value: start..end };
+        let key = Key::new("", origin);
+        found.push(Diagnostic::error(&key, format!("this is not TOML: {}", error.message())));
+    }
+    None
+}
+
+struct Reading<'a> {
+    input: &'a Input<'a>,
+    /// Those that were looked at; `None` when there is something wrong with it.
+    presets: BTreeMap<String, Option<Parsed<'a>>>,
+    /// The sources whose errors would bring forth others that are none.
+    broken: BTreeSet<String>,
+}
+
+impl Reading<'_> {
+    fn read(&mut self, found: &mut Diagnostics) -> Option<Raw> {
+        let tree = parse(self.input.name, self.input.text, None, found)?;
+        let masked = mask(self.input.text, &tree, &self.secret_settings(&tree, found));
+        let text = Arc::new(Text { name: self.input.name.to_owned(), preset: None, masked });
+        let file = Layer::of_table("file", &tree, &text);
+        let environment = self.input.environment.layer(&file, found);
+
+        let written = merge(&[file.clone(), environment.clone()]);
+        let mut layers = self.preset_layers(&written, found);
+        layers.extend([file, environment]);
+        let mut raw = Raw::read(&merge(&layers), found)?;
+        for (name, source) in &raw.sources.entries {
+            let preset = source.provider.as_ref().and_then(|id| self.presets.get(id.as_str())?.as_ref());
+            let before = found.errors();
+            if let Some(parsed) = preset {
+                parsed.preset.check_settings(source, found);
+            }
+            if found.errors() > before {
+                self.broken.insert(name.clone());
+            }
+        }
+        for name in std::mem::take(&mut self.broken) {
+            raw.sources.entries.remove(&name);
+            raw.sources.unreadable.insert(name);
+        }
+        Some(raw)
+    }
+
+    /// The names of secret settings of all presets the file names: they are masked before anything is shown.
+    fn secret_settings(&mut self, tree: &DeTable<'_>, found: &mut Diagnostics) -> BTreeSet<String> {
+        let sources = tree.get("sources").and_then(|it| it.get_ref().as_table());
+        let provider = |source: &toml::de::DeValue<'_>| Some(source.get("provider")?.get_ref().as_str()?.to_owned());
+        let ids: BTreeSet<String> =
+            sources.into_iter().flatten().filter_map(|(_, it)| provider(it.get_ref())).collect();
+        let mut names = BTreeSet::new();
+        for id in ids {
+            if let Some(parsed) = self.preset(&id, found) {
+                names.extend(parsed.secret_settings().map(str::to_owned));
+            }
+        }
+        names
+    }
+
+    /// Reads a preset when it is asked for first.
+    fn preset(&mut self, id: &str, found: &mut Diagnostics) -> Option<&Parsed<'_>> {
+        if !self.presets.contains_key(id) {
+            let (_, text) = self.input.presets.iter().find(|(known, _)| *known == id)?;
+            self.presets.insert(id.to_owned(), Parsed::read(id, text, found));
+        }
+        self.presets.get(id)?.as_ref()
+    }
+
+    /// What each source takes over from its preset. `written` is what the operator wrote.
+    fn preset_layers(&mut self, written: &Node, found: &mut Diagnostics) -> Vec<Layer> {
+        let ids: Vec<&str> = self.input.presets.iter().map(|(id, _)| *id).collect();
+        let mut layers = Vec::new();
+        for (name, source) in table(written, "sources").into_iter().flatten() {
+            let before = found.errors();
+            let chosen = text(source, "scheme");
+            if let Some((key, id)) = text(source, "provider") {
+                if let Some(parsed) = self.preset(id, found) {
+                    parsed.preset.check_choice(&source.key, chosen, entry(source, "auth").is_some(), found);
+                    let scheme = parsed.preset.scheme(chosen.map(|(_, name)| name));
+                    layers.push(parsed.layer(name, scheme.map(|(name, _)| name)));
+                } else if ids.contains(&id) {
+                    self.broken.insert(name.clone());
+                } else {
+                    let help = did_you_mean(id, ids.iter().copied());
+                    let help = help.unwrap_or_else(|| "`hooksieve presets` lists them".to_owned());
+                    found.error_at(key, format!("there is no preset {id:?}"), help);
+                }
+            } else if let Some((key, _)) = chosen {
+                let help = "name the preset with `provider = …`, or describe the sender with `[[…auth]]` tables";
+                found.push(Diagnostic::error(key, "a scheme is chosen, but no preset").help(help).under_key());
+            }
+            if found.errors() > before {
+                self.broken.insert(name.clone());
+            }
+        }
+        layers
+    }
+}
+
+fn entry<'a>(node: &'a Node, name: &str) -> Option<&'a Node> {
+    if let Value::Table(table) = &node.value { table.get(name) } else { None }
+}
+
+fn table<'a>(node: &'a Node, name: &str) -> Option<&'a BTreeMap<String, Node>> {
+    if let Value::Table(table) = &entry(node, name)?.value { Some(table) } else { None }
+}
+
+fn text<'a>(node: &'a Node, name: &str) -> Option<(&'a Key, &'a str)> {
+    let node = entry(node, name)?;
+    if let Value::Text(text) = &node.value { Some((&node.key, text)) } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads a file that is as it should be.
+    fn good(text: &str) -> Raw {
+        let environment = Environment::default();
+        let read = read(&Input { name: "hooksieve.toml", text, presets: &[], environment: &environment });
+        assert!(read.diagnostics.is_empty(), "{}", read.diagnostics.render(false));
+        read.raw.expect("a configuration without errors can be read")
+    }
+
+    #[test]
+    fn nothing_written_is_all_defaults() {
+        let raw = good("");
+        assert_eq!(format!("{:?}", raw.server.listen), "Many([Tcp(127.0.0.1:8080)])");
+        assert!(raw.sources.entries.is_empty());
+    }
+}
