@@ -17,6 +17,7 @@ mod values;
 
 pub mod diagnostics;
 pub mod raw;
+pub mod secrets;
 
 pub use self::{
     diagnostics::{Diagnostic, Diagnostics, Severity},
