@@ -5,4 +5,5 @@ pub mod secret;
 pub mod server;
 pub mod stages;
 pub mod state;
+pub mod telemetry;
 pub mod upstream;
