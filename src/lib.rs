@@ -1,5 +1,6 @@
 //! hooksieve: a receiver-side gateway for webhooks.
 
+pub mod admin;
 pub mod clock;
 pub mod secret;
 pub mod server;
