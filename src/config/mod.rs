@@ -5,6 +5,7 @@
 //! as [`Diagnostics`], with the line it stands in. Only this module knows TOML, and only this module reads the
 //! environment.
 
+pub mod compile;
 mod environment;
 mod key;
 mod layers;
@@ -12,6 +13,7 @@ mod mask;
 mod node;
 mod presets;
 mod read;
+mod substitute;
 mod table;
 mod values;
 

@@ -31,6 +31,10 @@ use crate::{
 pub use listen::{ListenOn, Listener};
 pub use shutdown::Shutdown;
 
+pub(crate) use connections::Connection;
+pub(crate) use listen::{Doorway, Service, serve};
+pub(crate) use respond::respond;
+
 /// What stands behind the door: the gateway, or a fake of it in tests.
 pub trait Handler: Send + Sync + 'static {
     /// What [`open`](Self::open) found out and [`handle`](Self::handle) needs again, so that both see one
@@ -129,7 +133,7 @@ impl Default for Limits {
 /// The public door, ready to serve any number of listeners.
 #[derive(Debug)]
 pub struct Server<H: Handler> {
-    doorway: Arc<listen::Doorway<receive::Receiver<H>>>,
+    doorway: Arc<Doorway<receive::Receiver<H>>>,
 }
 
 impl<H: Handler> Server<H> {
@@ -144,11 +148,11 @@ impl<H: Handler> Server<H> {
         let max_connections = settings.max_connections;
         let limits = settings.limits.clone();
         let receiver = receive::Receiver::new(settings, handler, clock, shutdown.clone());
-        Self { doorway: Arc::new(listen::Doorway::new(receiver, max_connections, limits, shutdown, connections)) }
+        Self { doorway: Arc::new(Doorway::new(receiver, max_connections, limits, shutdown, connections)) }
     }
 
     /// Accepts until the shutdown begins. Connections go on in tasks of their own.
     pub async fn serve(&self, listener: Listener) {
-        listen::serve(&self.doorway, listener).await;
+        serve(&self.doorway, listener).await;
     }
 }
