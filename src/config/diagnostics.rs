@@ -127,12 +127,12 @@ impl Diagnostic {
         let mut group = Group::with_title(level.primary_title(self.message.as_str()));
         if let (Some(spot), Some(file)) = (self.spot(), self.file()) {
             let label = self.found.as_ref().map(|found| format!("found {found}"));
-            group = group.element(
-                Snippet::source(spot.text)
-                    .path(file)
-                    .line_start(spot.line)
-                    .annotation(AnnotationKind::Primary.span(spot.range.clone()).label(label)),
-            );
+            let caret = AnnotationKind::Primary.span(spot.range.clone()).label(label);
+            group = if spot.text.is_empty() {
+                group.element(annotate_snippets::Origin::path(file))
+            } else {
+                group.element(Snippet::source(spot.text).path(file).line_start(spot.line).annotation(caret))
+            };
         } else {
             if let Some(name) = self.variable() {
                 group = group.element(Level::NOTE.message(format!("set by the environment variable {name}")));

@@ -23,7 +23,7 @@ pub use self::{
     diagnostics::{Diagnostic, Diagnostics, Severity},
     environment::Environment,
     key::{At, Key, Origin, Text},
-    read::{Configuration, Input, read, read_preset},
+    read::{Configuration, Input, load, read, read_preset},
     table::{Many, Named, Setting, Shape, Table},
     values::{
         Cidr, Glob, Header, Listen, MediaType, MethodName, Number, Pattern, Plain, Pointer, Rate, RequestPath,

@@ -198,7 +198,8 @@ impl<'a> Reader<'a> {
         let absent = T::absent();
         if absent.is_none() {
             let key = self.key.child(setting.name());
-            let help = format!("add `{} = …`: {}", setting.name(), setting.doc[0].trim());
+            let about = setting.doc[0].trim().split_inclusive(". ").next().unwrap_or_default();
+            let help = format!("add `{} = …`: {}", setting.name(), about.trim().trim_end_matches('.'));
             found.push(Diagnostic::error(&key, format!("`{}` is missing", key.path())).help(help).under_key());
         }
         absent

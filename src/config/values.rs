@@ -13,7 +13,7 @@ use jiff::Timestamp;
 
 use crate::{
     config::{
-        diagnostics::Diagnostics,
+        diagnostics::{Diagnostic, Diagnostics},
         node::{Node, Value},
         table::{FromConfig, Shape},
     },
@@ -409,14 +409,16 @@ impl<const MIN: u32, const MAX: u32> Number<MIN, MAX> {
 
 impl<const MIN: u32, const MAX: u32> FromConfig for Number<MIN, MAX> {
     fn read(node: &Node, found: &mut Diagnostics) -> Option<Self> {
-        let number = match node.structured().value {
-            Value::Integer(number) => u32::try_from(number).ok().filter(|number| (MIN..=MAX).contains(number)),
-            _ => None,
-        };
-        if number.is_none() {
-            node.mistyped(&Self::want(), "", found);
+        if let Value::Integer(number) = node.structured().value {
+            let fits = u32::try_from(number).ok().filter(|number| (MIN..=MAX).contains(number));
+            if fits.is_none() {
+                let message = format!("`{}` must be {}", node.key.path(), Self::want());
+                found.push(Diagnostic::error(&node.key, message).found(number.to_string()));
+            }
+            return fits.map(Self);
         }
-        number.map(Self)
+        node.mistyped(&Self::want(), "", found);
+        None
     }
 
     fn shape() -> Shape {
