@@ -206,6 +206,9 @@ impl<'a> Spot<'a> {
     }
 }
 
+/// How many problems are drawn for a person; a machine gets all of them.
+const RENDERED_MAX: usize = 100;
+
 /// All problems found so far.
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(transparent)]
@@ -276,7 +279,10 @@ impl Diagnostics {
     #[must_use]
     pub fn render(&self, coloured: bool) -> String {
         let renderer = if coloured { Renderer::styled() } else { Renderer::plain() };
-        self.problems.iter().map(|problem| problem.render(&renderer) + "\n").collect::<Vec<_>>().join("\n")
+        let shown = self.problems.iter().take(RENDERED_MAX).map(|problem| problem.render(&renderer) + "\n");
+        let more = self.problems.len().saturating_sub(RENDERED_MAX);
+        let more = (more > 0).then(|| format!("and {more} more\n"));
+        shown.chain(more).collect::<Vec<_>>().join("\n")
     }
 }
 

@@ -12,10 +12,13 @@ mod mask;
 mod node;
 mod presets;
 mod read;
+mod reference;
 mod table;
 mod values;
 
 pub mod diagnostics;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod raw;
 pub mod secrets;
 
@@ -24,6 +27,7 @@ pub use self::{
     environment::Environment,
     key::{At, Key, Origin, Text},
     read::{Configuration, Input, load, read, read_preset},
+    reference::reference,
     table::{Many, Named, Setting, Shape, Table},
     values::{
         Cidr, Glob, Header, Listen, MediaType, MethodName, Number, Pattern, Plain, Pointer, Rate, RequestPath,

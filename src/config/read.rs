@@ -90,7 +90,10 @@ pub fn read_preset(id: &str, text: &str) -> (Option<Preset>, Diagnostics) {
     (parsed.map(|it| it.preset), found)
 }
 
-/// Reads TOML; all errors of its syntax are reported.
+/// How many errors of syntax are reported: one slip can make an error of everything after it.
+const SYNTAX_ERRORS_MAX: usize = 20;
+
+/// Reads TOML; the errors of its syntax are reported.
 pub(crate) fn parse<'a>(
     name: &str,
     text: &'a str,
@@ -103,7 +106,7 @@ pub(crate) fn parse<'a>(
     }
     let shown = Text { name: name.to_owned(), preset: preset.map(str::to_owned), masked: mask_malformed(text) };
     let shown = Arc::new(shown);
-    for error in errors {
+    for error in errors.into_iter().take(SYNTAX_ERRORS_MAX) {
         let start = text.floor_char_boundary(error.span().map_or(0, |span| span.start));
         let end = text.ceil_char_boundary(error.span().map_or(0, |span| span.end)).max(start);
         let origin = Origin::Text { text: shown.clone(), key: start..end, value: start..end };

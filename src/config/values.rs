@@ -30,6 +30,11 @@ pub(crate) trait Leaf: Sized {
 
     /// Reads it.
     fn parse(text: &str) -> Option<Self>;
+
+    /// What it looks like, for the reference.
+    fn documented() -> Shape {
+        Shape::Leaf(Self::want())
+    }
 }
 
 impl<T: Leaf> FromConfig for T {
@@ -43,7 +48,7 @@ impl<T: Leaf> FromConfig for T {
     }
 
     fn shape() -> Shape {
-        Shape::Leaf(T::want())
+        T::documented()
     }
 }
 
