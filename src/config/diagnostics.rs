@@ -1,6 +1,6 @@
 //! What is wrong with a configuration: every problem with its file, line, column and key, and with what to write instead.
 //!
-//! A text is masked before it gets here ([`super::mask`]), so no rendering can show a secret.
+//! A text is masked before it gets here (`mask`), so no rendering can show a secret.
 
 use std::ops::Range;
 

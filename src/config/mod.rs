@@ -30,7 +30,7 @@ pub use self::{
     reference::reference,
     table::{Many, Named, Setting, Shape, Table},
     values::{
-        Cidr, Glob, Header, Listen, MediaType, MethodName, Number, Pattern, Plain, Pointer, Rate, RequestPath,
-        Selector, Size, Template, Url,
+        Cidr, Glob, Header, Leaf, Listen, MediaType, MethodName, Number, OrSetting, Pattern, Plain, Pointer, Rate,
+        RequestPath, Selector, Size, Template, Url,
     },
 };

@@ -42,7 +42,8 @@ const PRESET_HEAD: &str = "
 # Presets
 
 A preset says of a sender what a source says, in the same tables, and asks the operator for what it cannot know. A source
-that names it with `provider` takes these tables over, and goes over them key by key.
+that names it with `provider` takes these tables over, and goes over them key by key. For `hash`, `encoding`,
+`decode` and `unit` it may say `\"setting:NAME\"`: the operator says which.
 ";
 
 struct Page {

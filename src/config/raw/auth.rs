@@ -8,7 +8,7 @@ use crate::config::{
     node::{Node, Value},
     raw::secret::SecretSource,
     table::{FromConfig, Many, Shape, table, words},
-    values::{Header, MethodName, Number, Pattern, Plain, Selector, Template},
+    values::{Header, MethodName, Number, OrSetting, Pattern, Plain, Selector, Template},
 };
 
 table! {
@@ -17,7 +17,7 @@ table! {
         /// The way to prove it.
         kind: At<Kind>,
         /// The hash, for the kinds that have a choice.
-        hash: At<Hash> = r#""sha256""#,
+        hash: At<OrSetting<Hash>> = r#""sha256""#,
         /// Where the signature or token is, and how it is written.
         signature: Option<Signature>,
         /// How the secret becomes a key.
@@ -47,13 +47,13 @@ table! {
         /// What stands in front of each signature. `{ optional = "…" }`: may be missing.
         prefix: At<Prefix> = r#""""#,
         /// How the bytes are written.
-        encoding: At<Encoding> = r#""hex""#,
+        encoding: At<OrSetting<Encoding>> = r#""hex""#,
     }
 
     /// How a secret becomes a key.
     KeyForm {
         /// What the secret is.
-        decode: At<Decode> = r#""utf8""#,
+        decode: At<OrSetting<Decode>> = r#""utf8""#,
         /// Prefixes taken off first, where they are there.
         strip: Many<At<String>> = "[]",
     }
@@ -63,7 +63,7 @@ table! {
         /// Where the time is.
         from: At<Selector>,
         /// How it is written.
-        unit: At<Unit> = r#""s""#,
+        unit: At<OrSetting<Unit>> = r#""s""#,
         /// How old it may be.
         past: At<Duration> = r#""5m""#,
         /// How far ahead it may be.
