@@ -3,3 +3,4 @@
 mod json;
 
 pub use self::json::split;
+pub use crate::{config::fuzzing::config, state::fuzzing::claims};

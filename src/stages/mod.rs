@@ -4,8 +4,16 @@
 //! arrive as the type the stage itself defines. What a stage decides depends on nothing but its arguments.
 #![warn(clippy::wildcard_enum_match_arm)]
 
+pub mod answer;
+pub mod authenticate;
+pub mod check;
+pub mod greet;
 pub mod json;
 pub mod receive;
+pub mod recognize;
 pub mod schema;
+pub mod schemes;
+pub mod selector;
 pub mod split;
+pub mod vouch;
 pub mod words;

@@ -1,9 +1,13 @@
 //! The way out: one delivery attempt, and what became of it.
 
+mod client;
+
 use std::{future::Future, pin::Pin, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
+
+pub use client::{HttpUpstream, Settings, Tls};
 
 /// One request to an application, ready to be sent. The address is the upstream's own; events never choose it.
 #[derive(Clone, Debug)]

@@ -1,0 +1,294 @@
+//! How a sender proves itself, and how it is greeted. Sources and presets share these tables.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use crate::config::{
+    diagnostics::{Diagnostic, Diagnostics},
+    key::At,
+    node::{Node, Value},
+    raw::secret::SecretSource,
+    table::{FromConfig, Many, Shape, table, words},
+    values::{Header, MethodName, Number, Pattern, Plain, Selector, Template},
+};
+
+table! {
+    /// One rule of authentication.
+    Rule {
+        /// The way to prove it.
+        kind: At<Kind>,
+        /// The hash, for the kinds that have a choice.
+        hash: At<Hash> = r#""sha256""#,
+        /// Where the signature or token is, and how it is written.
+        signature: Option<Signature>,
+        /// How the secret becomes a key.
+        key: KeyForm = "{}",
+        /// What is signed: candidates of literals and selectors. One of them must verify.
+        message: Many<At<Template>> = r#"["{body}"]"#,
+        /// When the request was signed.
+        time: Option<Time>,
+        /// The rule applies only when all of these hold. Empty: always.
+        when: Many<Condition> = "[]",
+        /// Secrets of this rule alone, in place of the source's.
+        secrets: Many<SecretSource> = "[]",
+        /// Takes a `time` that is not part of what is signed: it then protects against nothing but honest delays.
+        allow_unsigned_time: At<bool> = "false",
+    }
+
+    /// Where a signature or token is, and how it is written.
+    Signature {
+        /// Where it is: the first selector that finds something.
+        from: Many<At<Selector>>,
+        /// What stands between several signatures, or between the items of one header.
+        split: Option<At<String>>,
+        /// What stands between the name and the value of an item.
+        pair: Option<At<String>>,
+        /// The names of the items that are signatures; the others are fields for `sig.NAME`.
+        take: Vec<At<String>> = "[]",
+        /// What stands in front of each signature. `{ optional = "…" }`: may be missing.
+        prefix: At<Prefix> = r#""""#,
+        /// How the bytes are written.
+        encoding: At<Encoding> = r#""hex""#,
+    }
+
+    /// How a secret becomes a key.
+    KeyForm {
+        /// What the secret is.
+        decode: At<Decode> = r#""utf8""#,
+        /// Prefixes taken off first, where they are there.
+        strip: Many<At<String>> = "[]",
+    }
+
+    /// When the request was signed.
+    Time {
+        /// Where the time is.
+        from: At<Selector>,
+        /// How it is written.
+        unit: At<Unit> = r#""s""#,
+        /// How old it may be.
+        past: At<Duration> = r#""5m""#,
+        /// How far ahead it may be.
+        future: At<Duration> = r#""5m""#,
+    }
+
+    /// A challenge or test of the sender, and the answer to it.
+    Handshake {
+        /// The method of the request.
+        method: At<MethodName> = r#""POST""#,
+        /// What it is compared with: the whole request, or each event of it.
+        on: At<Subject> = r#""request""#,
+        /// All of these must hold.
+        when: Many<Condition> = "[]",
+        /// What the request must prove before it is answered.
+        auth: At<Proof> = r#""signature""#,
+        /// Where the token is that must equal a secret, for `auth = "secret"`.
+        token: Option<At<Selector>>,
+        /// The secrets that `token` may equal. Absent: the source's.
+        secrets: Many<SecretSource> = "[]",
+        /// Only when this setting is `true`.
+        only_with: Option<At<String>>,
+        /// What the values that are sent back must look like.
+        guard: BTreeMap<Selector, At<Pattern>> = "{}",
+        /// The answer.
+        reply: HandshakeReply = "{}",
+    }
+
+    /// The answer to a handshake.
+    HandshakeReply {
+        /// The status.
+        status: At<Number<200, 299>> = "200",
+        /// The headers.
+        headers: BTreeMap<Header, At<Template>> = "{}",
+        /// The body.
+        body: At<Template> = r#""""#,
+    }
+
+    /// A condition on the request: exactly one of these.
+    ConditionTable {
+        /// The selector finds something.
+        present: Option<At<Selector>>,
+        /// The selector finds nothing.
+        absent: Option<At<Selector>>,
+        /// `[SELECTOR, VALUE]`: the selector finds this value.
+        equal: Option<Pair<Selector, Plain>>,
+        /// `[SELECTOR, SETTING]`: the selector finds one of the values of this setting.
+        in_list: Option<Pair<Selector, String>>,
+    }
+}
+
+words! {
+    /// The way to prove it.
+    Kind {
+        /// A keyed hash over the message.
+        Hmac = "hmac",
+        /// A plain hash over a message that contains the secret.
+        Digest = "digest",
+        /// The secret itself.
+        Token = "token",
+        /// The secret as `user:password`, by HTTP Basic authentication.
+        Basic = "basic",
+        /// An Ed25519 signature.
+        Ed25519 = "ed25519",
+        /// An ECDSA signature.
+        Ecdsa = "ecdsa",
+        /// An RSA signature (PKCS #1 v1.5).
+        Rsa = "rsa",
+        /// A JSON Web Token.
+        Jwt = "jwt",
+        /// A detached JSON Web Signature over the body.
+        Jws = "jws",
+        /// Nothing: anybody may send.
+        None = "none",
+    }
+
+    /// A hash.
+    Hash {
+        /// SHA-1, for senders that have nothing better.
+        Sha1 = "sha1",
+        /// SHA-256.
+        Sha256 = "sha256",
+        /// SHA-384.
+        Sha384 = "sha384",
+        /// SHA-512.
+        Sha512 = "sha512",
+    }
+
+    /// How the bytes of a signature are written.
+    Encoding {
+        /// Hexadecimal, in either case.
+        Hex = "hex",
+        /// Base64.
+        Base64 = "base64",
+        /// Base64 with `-` and `_`.
+        Base64url = "base64url",
+        /// Whichever of them has the right length.
+        Auto = "auto",
+    }
+
+    /// What a secret is.
+    Decode {
+        /// Its bytes are the key.
+        Utf8 = "utf8",
+        /// Base64 of the key.
+        Base64 = "base64",
+        /// Hexadecimal of the key.
+        Hex = "hex",
+        /// A public key in PEM.
+        Pem = "pem",
+        /// A public key as base64 of its `SubjectPublicKeyInfo`, without the lines around it.
+        Spki = "spki",
+    }
+
+    /// How a time is written.
+    Unit {
+        /// Seconds since 1970.
+        Seconds = "s",
+        /// Milliseconds since 1970.
+        Milliseconds = "ms",
+        /// Date and time (RFC 3339).
+        Rfc3339 = "rfc3339",
+    }
+
+    /// What a handshake is compared with.
+    Subject {
+        /// The whole request.
+        Request = "request",
+        /// Each event of it.
+        Event = "event",
+    }
+
+    /// What a handshake must prove.
+    Proof {
+        /// Nothing.
+        None = "none",
+        /// What every request of the source must prove.
+        Signature = "signature",
+        /// That it knows a secret, by sending it.
+        Secret = "secret",
+    }
+}
+
+/// What stands in front of a signature.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Prefix {
+    /// Always; may be empty.
+    Required(String),
+    /// Sometimes.
+    Optional(String),
+}
+
+table! {
+    /// A prefix that may be missing.
+    OptionalPrefix {
+        /// The prefix.
+        optional: At<String>,
+    }
+}
+
+impl FromConfig for Prefix {
+    fn read(node: &Node, found: &mut Diagnostics) -> Option<Self> {
+        match &node.value {
+            Value::Table(_) => OptionalPrefix::read(node, found).map(|it| Self::Optional(it.optional.value)),
+            _ => String::read(node, found).map(Self::Required),
+        }
+    }
+
+    fn shape() -> Shape {
+        Shape::Leaf("a string, or `{ optional = \"…\" }`".to_owned())
+    }
+}
+
+/// A condition on the request.
+#[derive(Clone, Debug)]
+pub enum Condition {
+    /// The selector finds something.
+    Present(At<Selector>),
+    /// The selector finds nothing.
+    Absent(At<Selector>),
+    /// The selector finds this value.
+    Equal(At<Selector>, At<Plain>),
+    /// The selector finds one of the values of this setting.
+    InList(At<Selector>, At<String>),
+}
+
+impl FromConfig for Condition {
+    fn read(node: &Node, found: &mut Diagnostics) -> Option<Self> {
+        let ConditionTable { at, present, absent, equal, in_list } = ConditionTable::read(node, found)?;
+        match (present, absent, equal, in_list) {
+            (Some(selector), None, None, None) => Some(Self::Present(selector)),
+            (None, Some(selector), None, None) => Some(Self::Absent(selector)),
+            (None, None, Some(Pair(selector, value)), None) => Some(Self::Equal(selector, value)),
+            (None, None, None, Some(Pair(selector, setting))) => Some(Self::InList(selector, setting)),
+            _ => {
+                let message = format!("`{}` must be exactly one condition", at.path());
+                let help = "for several conditions write a list: `[{ present = … }, { equal = [ … ] }]`";
+                found.push(Diagnostic::error(&at, message).help(help));
+                None
+            }
+        }
+    }
+
+    fn shape() -> Shape {
+        ConditionTable::shape()
+    }
+}
+
+/// Two values in brackets.
+#[derive(Clone, Debug)]
+pub struct Pair<A, B>(pub At<A>, pub At<B>);
+
+impl<A: FromConfig, B: FromConfig> FromConfig for Pair<A, B> {
+    fn read(node: &Node, found: &mut Diagnostics) -> Option<Self> {
+        if let Value::List(items) = &node.value
+            && let [first, second] = items.as_slice()
+        {
+            let (first, second) = (At::read(first, found), At::read(second, found));
+            return Some(Self(first?, second?));
+        }
+        node.mistyped("a list of two", "write `[SELECTOR, VALUE]`", found);
+        None
+    }
+
+    fn shape() -> Shape {
+        Shape::Leaf("a list of two".to_owned())
+    }
+}

@@ -1,0 +1,204 @@
+//! Handshakes: how a sender tests that the endpoint lives. Answered here, never forwarded, never remembered.
+//!
+//! A rule is data: method, conditions, who may ask, what is answered. Whatever is echoed or signed passes a guard first,
+//! so that an answer can neither carry a script nor be a signature over a forged event.
+
+use std::sync::{Arc, OnceLock};
+
+use http::{HeaderName, HeaderValue, Method, StatusCode};
+use jiff::Timestamp;
+use regex::bytes::Regex;
+
+use crate::{
+    secret::Secret,
+    stages::{
+        answer::Answer,
+        authenticate::Authentic,
+        json::{Document, Limits, Value},
+        receive::Received,
+        schemes::{Named, token::Fingerprint},
+        selector::{Ambiguous, Condition, Facts, Selector, Template},
+        split::{self, Envelope},
+        words::Refusal,
+    },
+};
+
+/// One handshake rule.
+#[derive(Clone, Debug)]
+pub struct Handshake {
+    /// The method it comes with.
+    pub method: Method,
+    /// Whether a whole request is the handshake, or single events are.
+    pub scope: Scope,
+    /// All must hold.
+    pub when: Vec<Condition>,
+    /// Who may ask.
+    pub auth: Asker,
+    /// What echoed values must look like, from first to last byte.
+    pub guards: Vec<(Selector, Regex)>,
+    /// What is answered.
+    pub reply: Reply,
+}
+
+/// What a rule is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Events of a request that are the sender's test and nothing else.
+    Event,
+    /// The request as a whole.
+    Request,
+}
+
+/// Who may ask.
+#[derive(Clone, Debug)]
+pub enum Asker {
+    /// Anybody.
+    Anybody,
+    /// Who knows a secret, sent as it is.
+    Secret {
+        /// Where it lies.
+        token: Selector,
+        /// What it must be.
+        keys: Vec<Named<Fingerprint>>,
+    },
+    /// Who passes the source's authentication.
+    Sender,
+}
+
+/// What is answered.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// The status.
+    pub status: StatusCode,
+    /// Headers with templates.
+    pub headers: Vec<(HeaderName, Template)>,
+    /// The body.
+    pub body: Template,
+}
+
+/// All handshake rules of a source.
+#[derive(Clone, Debug, Default)]
+pub struct Greeter {
+    /// The rules, in order; the first that matches answers.
+    pub rules: Vec<Handshake>,
+    /// `server.public_url`.
+    pub public_url: Arc<str>,
+    /// The key for replies that are signed.
+    pub key: Option<Secret>,
+}
+
+/// A handshake's outcome: the answer, or why it is refused.
+pub type Greeting = Result<Answer, Refusal>;
+
+impl Greeter {
+    /// Rules that match before authentication: anybody may ask, or who knows the secret.
+    pub fn before(&self, received: &Received, now: Timestamp) -> Option<Greeting> {
+        let document = OnceLock::new();
+        let facts = self.facts(received, &document);
+        self.rules.iter().filter(|rule| rule.scope == Scope::Request).find_map(|rule| match &rule.auth {
+            Asker::Anybody => rule.answer(&facts),
+            Asker::Secret { token, keys } => match rule.matches(&facts)? {
+                Ok(()) => Some(known(token, keys, &facts, now).and_then(|()| rule.reply(&facts))),
+                Err(refusal) => Some(Err(refusal)),
+            },
+            Asker::Sender => None,
+        })
+    }
+
+    /// Rules for a sender that has proved itself.
+    pub fn after(&self, authentic: &Authentic) -> Option<Greeting> {
+        let facts = self.facts(authentic.received(), authentic.document());
+        let mut rules = self.rules.iter().filter(|rule| rule.scope == Scope::Request);
+        rules.find_map(|rule| match rule.auth {
+            Asker::Sender => rule.answer(&facts),
+            Asker::Anybody | Asker::Secret { .. } => None,
+        })
+    }
+
+    /// A request without any credential, whose body is made of test events alone, where the operator allows that.
+    pub fn unsigned(&self, received: &Received, envelope: &Envelope) -> Option<Greeting> {
+        let anybody = |rule: &&Handshake| rule.scope == Scope::Event && matches!(rule.auth, Asker::Anybody);
+        let rules: Vec<_> = self.rules.iter().filter(anybody).collect();
+        if rules.is_empty() {
+            return None;
+        }
+        let document = Document::parse(received.body.clone(), &Limits::default()).ok()?;
+        let batch = split::split(document, envelope).ok()?;
+        let unparsed = OnceLock::new();
+        let mut answer = None;
+        for event in batch.events() {
+            let facts = Facts { event: Some(event.value()), ..self.facts(received, &unparsed) };
+            answer = Some(rules.iter().find_map(|rule| rule.answer(&facts))?);
+        }
+        answer
+    }
+
+    /// The answer to an event that is the sender's test.
+    pub fn event(&self, received: &Received, event: Value<'_>) -> Option<Greeting> {
+        if !self.rules.iter().any(|rule| rule.scope == Scope::Event) {
+            return None;
+        }
+        let document = OnceLock::new();
+        let facts = Facts { event: Some(event), ..self.facts(received, &document) };
+        self.rules.iter().filter(|rule| rule.scope == Scope::Event).find_map(|rule| rule.answer(&facts))
+    }
+
+    /// Methods that a handshake may come with.
+    pub fn methods(&self) -> impl Iterator<Item = &Method> {
+        self.rules.iter().map(|rule| &rule.method)
+    }
+
+    fn facts<'a>(&'a self, received: &'a Received, document: &'a OnceLock<Option<Document>>) -> Facts<'a> {
+        Facts { key: self.key.as_ref(), ..Facts::of(received, &self.public_url, document) }
+    }
+}
+
+impl Handshake {
+    /// Nothing when the rule is not about this request.
+    fn answer(&self, facts: &Facts<'_>) -> Option<Greeting> {
+        match self.matches(facts)? {
+            Ok(()) => Some(self.reply(facts)),
+            Err(refusal) => Some(Err(refusal)),
+        }
+    }
+
+    fn matches(&self, facts: &Facts<'_>) -> Option<Result<(), Refusal>> {
+        if facts.received.head.method != self.method {
+            return None;
+        }
+        match Condition::all(&self.when, facts) {
+            Ok(true) => Some(Ok(())),
+            Ok(false) => None,
+            Err(Ambiguous) => Some(Err(Refusal::Target)),
+        }
+    }
+
+    fn reply(&self, facts: &Facts<'_>) -> Greeting {
+        for (selector, shape) in &self.guards {
+            let value = selector.find(facts).map_err(|Ambiguous| Refusal::Target)?;
+            if value.is_some_and(|value| !matches_whole(shape, &value)) {
+                return Err(Refusal::Target);
+            }
+        }
+        let render = |template: &Template| match template.render(facts) {
+            Ok(Some(text)) => Ok(text),
+            Ok(None) | Err(Ambiguous) => Err(Refusal::Target),
+        };
+        let mut answer = Answer::new(self.reply.status, render(&self.reply.body)?);
+        for (name, template) in &self.reply.headers {
+            let value = HeaderValue::from_maybe_shared(bytes::Bytes::from(render(template)?));
+            answer.headers.push((name.clone(), value.map_err(|_| Refusal::Target)?));
+        }
+        Ok(answer)
+    }
+}
+
+fn matches_whole(shape: &Regex, value: &[u8]) -> bool {
+    shape.find(value).is_some_and(|found| found.len() == value.len())
+}
+
+fn known(token: &Selector, keys: &[Named<Fingerprint>], facts: &Facts<'_>, now: Timestamp) -> Result<(), Refusal> {
+    let value = token.find(facts)?.filter(|value| !value.is_empty()).ok_or(Refusal::AuthMissing)?;
+    let right = keys.iter().filter(|named| named.is_current(now)).any(|named| named.key.matches(&value));
+    if right { Ok(()) } else { Err(Refusal::AuthMismatch) }
+}

@@ -1,0 +1,122 @@
+//! How a sender can prove itself. A scheme judges; it cannot admit: only [`super::authenticate`] makes an `Authentic`.
+
+pub mod hmac;
+pub mod rsa;
+pub mod signature;
+pub mod token;
+pub mod window;
+
+use std::{fmt, sync::Arc};
+
+use jiff::Timestamp;
+
+use crate::stages::{
+    selector::{Ambiguous, Facts},
+    words::Refusal,
+};
+
+/// How much of a request a credential binds, weakest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Strength {
+    /// Nobody was asked for anything.
+    None,
+    /// The sender knows a secret, but nothing of the body is bound to it.
+    Token,
+    /// A part of the body is bound.
+    Partial,
+    /// The whole body is bound.
+    Verified,
+}
+
+impl Strength {
+    /// The word used in `hooksieve-verified` and in the log.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Token => "token",
+            Self::Partial => "partial",
+            Self::Verified => "verified",
+        }
+    }
+}
+
+/// A key with the operator's name for it and the moment it stops being accepted.
+#[derive(Clone)]
+pub struct Named<K> {
+    /// The operator's name, shown in logs: never the secret.
+    pub name: Arc<str>,
+    /// Not accepted from this moment on.
+    pub until: Option<Timestamp>,
+    /// What verifies.
+    pub key: K,
+}
+
+impl<K> Named<K> {
+    /// Whether it is still accepted.
+    pub fn is_current(&self, now: Timestamp) -> bool {
+        self.until.is_none_or(|until| now < until)
+    }
+
+    /// The same name and end for another form of the key.
+    pub fn map<L, E>(&self, make: impl FnOnce(&K) -> Result<L, E>) -> Result<Named<L>, E> {
+        Ok(Named { name: self.name.clone(), until: self.until, key: make(&self.key)? })
+    }
+}
+
+impl<K> fmt::Debug for Named<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Named({:?}, …)", self.name)
+    }
+}
+
+/// A credential that is right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proof {
+    /// The name of the key that matched.
+    pub key: Arc<str>,
+    /// What the credential binds.
+    pub strength: Strength,
+}
+
+/// Counts for the log: they help to see what a sender did and give nothing away.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Looked {
+    /// Length of the credential as sent, in bytes.
+    pub credential_bytes: usize,
+    /// Signatures found in it.
+    pub tokens: usize,
+    /// Secrets it was compared with.
+    pub secrets_tried: usize,
+}
+
+/// One way of proving, with its keys.
+#[derive(Clone, Debug)]
+pub enum Scheme {
+    /// A keyed digest over parts of the request.
+    Hmac(hmac::Hmac),
+    /// No proof is asked for; the operator wrote so in as many words.
+    None,
+    /// RSA PKCS #1 v1.5 with SHA-256 over parts of the request.
+    Rsa(rsa::Rsa),
+    /// A shared token, as it is.
+    Token(token::Token),
+}
+
+impl Scheme {
+    /// Judges the request: right, absent (`Refusal::AuthMissing`) or wrong. Reads nothing but what its settings name.
+    pub fn judge(&self, facts: &Facts<'_>, now: Timestamp, looked: &mut Looked) -> Result<Proof, Refusal> {
+        match self {
+            Self::Hmac(scheme) => scheme.judge(facts, now, looked),
+            Self::None => Ok(Proof { key: Arc::from("none"), strength: Strength::None }),
+            Self::Rsa(scheme) => scheme.judge(facts, now, looked),
+            Self::Token(scheme) => scheme.judge(facts, now, looked),
+        }
+    }
+}
+
+impl From<Ambiguous> for Refusal {
+    fn from(_: Ambiguous) -> Self {
+        Self::AuthAmbiguous
+    }
+}

@@ -1,0 +1,144 @@
+//! From a header (or another place) to the signatures in it: items, prefix, encoding. Strict all the way: a value that
+//! has two spellings gives an attacker two.
+
+use std::borrow::Cow;
+
+use data_encoding::{BASE64, BASE64URL, BASE64URL_NOPAD, HEXLOWER_PERMISSIVE};
+
+use crate::stages::{
+    selector::{Ambiguous, Facts, Selector},
+    words::Refusal,
+};
+
+/// Signatures looked at in one header; more are refused unread.
+pub const TOKENS_MAX: usize = 16;
+
+/// Where the signature lies and how it is written.
+#[derive(Clone, Debug)]
+pub struct Format {
+    /// Places to look, in this order; two that differ are ambiguous.
+    pub from: Vec<Selector>,
+    /// How a header with several items is taken apart; without it the value is one signature.
+    pub items: Option<Items>,
+    /// What stands before the signature.
+    pub prefix: Prefix,
+    /// How the signature's bytes are written.
+    pub encoding: Encoding,
+}
+
+/// A header of items, such as `t=1767225600,v1=…`.
+#[derive(Clone, Debug)]
+pub struct Items {
+    /// Between items.
+    pub split: String,
+    /// Between a key and its value; only the first one counts, base64 padding holds more.
+    pub pair: String,
+    /// Keys whose values are signatures. The others are fields, `sig.K` in templates.
+    pub take: Vec<String>,
+}
+
+/// What stands before a signature.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Prefix {
+    /// This, exactly once.
+    Fixed(String),
+    /// This, at most once. For senders that do not say.
+    Optional(String),
+}
+
+/// How a signature's bytes are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// Hex or base64, told apart by their lengths. For senders that do not say.
+    Auto,
+    /// Standard base64 with padding (RFC 4648, section 4).
+    Base64,
+    /// URL-safe base64, with or without padding (RFC 4648, section 5).
+    Base64Url,
+    /// Hex digits of either case.
+    Hex,
+}
+
+/// A credential taken apart.
+#[derive(Debug, Default)]
+pub struct Parsed<'a> {
+    /// The signatures, prefix removed, not decoded yet.
+    pub signatures: Vec<&'a str>,
+    /// The other items of the header.
+    pub fields: Vec<(&'a str, &'a str)>,
+}
+
+impl Format {
+    /// The credential as sent; `None` when it is absent. An empty value counts as absent where one signature is
+    /// expected, for there is nothing in it to be wrong; a header of items that is empty is malformed.
+    pub fn locate<'a>(&'a self, facts: &Facts<'a>) -> Result<Option<Cow<'a, [u8]>>, Refusal> {
+        let found = first(&self.from, facts)?;
+        Ok(found.filter(|value| self.items.is_some() || !value.is_empty()))
+    }
+
+    /// Takes the credential apart. A right signature among unknown ones is enough, so unknown items are passed over;
+    /// the same field twice is not, because two readers would read two values.
+    pub fn parse<'a>(&self, credential: &'a [u8]) -> Result<Parsed<'a>, Refusal> {
+        let text = std::str::from_utf8(credential).map_err(|_| Refusal::AuthMalformed)?;
+        let mut parsed = Parsed::default();
+        let Some(items) = &self.items else {
+            parsed.signatures.push(self.prefix.strip(text).ok_or(Refusal::AuthMalformed)?);
+            return Ok(parsed);
+        };
+        for (index, item) in text.split(items.split.as_str()).enumerate() {
+            if index == TOKENS_MAX {
+                return Err(Refusal::AuthMalformed);
+            }
+            let Some((key, value)) = item.split_once(items.pair.as_str()) else { continue };
+            if items.take.iter().any(|take| take == key) {
+                parsed.signatures.extend(self.prefix.strip(value));
+            } else if parsed.fields.iter().any(|(known, _)| *known == key) {
+                return Err(Refusal::AuthAmbiguous);
+            } else {
+                parsed.fields.push((key, value));
+            }
+        }
+        if parsed.signatures.is_empty() { Err(Refusal::AuthMalformed) } else { Ok(parsed) }
+    }
+}
+
+/// The value of the first selector that finds one. Others may repeat it, but not contradict it.
+pub fn first<'a>(selectors: &'a [Selector], facts: &Facts<'a>) -> Result<Option<Cow<'a, [u8]>>, Ambiguous> {
+    let mut found: Option<Cow<'a, [u8]>> = None;
+    for selector in selectors {
+        match (&found, selector.find(facts)?) {
+            (None, value) => found = value,
+            (Some(first), Some(second)) if *first != second => return Err(Ambiguous),
+            (Some(_), _) => {}
+        }
+    }
+    Ok(found)
+}
+
+impl Prefix {
+    /// No prefix at all.
+    pub const NONE: Self = Self::Fixed(String::new());
+
+    /// The text after the prefix, or nothing when the prefix is not as it must be.
+    pub fn strip<'a>(&self, text: &'a str) -> Option<&'a str> {
+        match self {
+            Self::Fixed(prefix) => text.strip_prefix(prefix.as_str()),
+            Self::Optional(prefix) => Some(text.strip_prefix(prefix.as_str()).unwrap_or(text)),
+        }
+    }
+}
+
+impl Encoding {
+    /// The bytes, where the text is exactly `length` bytes in this encoding and spelled in the one canonical way.
+    pub fn decode(self, text: &str, length: usize) -> Option<Vec<u8>> {
+        let text = text.as_bytes();
+        let bytes = match self {
+            Self::Auto if text.len() == length * 2 => HEXLOWER_PERMISSIVE.decode(text),
+            Self::Auto | Self::Base64 => BASE64.decode(text),
+            Self::Base64Url if text.ends_with(b"=") => BASE64URL.decode(text),
+            Self::Base64Url => BASE64URL_NOPAD.decode(text),
+            Self::Hex => HEXLOWER_PERMISSIVE.decode(text),
+        };
+        bytes.ok().filter(|bytes| bytes.len() == length)
+    }
+}

@@ -1,0 +1,441 @@
+//! Selectors: where in a request a value lies. Templates: text with selectors in it.
+//!
+//! `header:N` `query:N` `json:/pointer` `raw:/pointer` `sig.K` `method` `path` `raw_query` `url` `body` `type`,
+//! then transforms after bars: `|json` `|lower` `|hex` `|base64` `|base64url` `|sha256` `|canonical`
+//! `|hmac-sha256` `|default(x)`. Settings are put in when the configuration is read, so none are left here.
+
+use std::{borrow::Cow, fmt, sync::OnceLock};
+
+use data_encoding::{BASE64, BASE64URL_NOPAD, HEXLOWER};
+use hmac::{Hmac, KeyInit, Mac};
+use http::HeaderName;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use crate::{
+    secret::Secret,
+    stages::{
+        json::{self, Document, Pointer, Value},
+        receive::Received,
+    },
+};
+
+/// The value is there more than once, so that two readers could see two values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ambiguous;
+
+/// What a selector found: a value, nothing, or more than one.
+pub type Found<'a> = Result<Option<Cow<'a, [u8]>>, Ambiguous>;
+
+/// A place in a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The whole body.
+    Body,
+    /// A header that may occur once.
+    Header(HeaderName),
+    /// The text or number at a JSON pointer; other kinds of values count as absent.
+    Json(Pointer),
+    /// The method.
+    Method,
+    /// The path as sent.
+    Path,
+    /// A query parameter that may occur once, decoded.
+    Query(String),
+    /// The bytes of the value at a JSON pointer.
+    Raw(Pointer),
+    /// The query as sent.
+    RawQuery,
+    /// A field of the parsed signature header.
+    Signature(String),
+    /// Fixed bytes: a setting, put in when the configuration was read.
+    Text(String),
+    /// The event's type.
+    Type,
+    /// The URL as the sender sees it: the configured public base, then path and query as sent.
+    Url,
+}
+
+/// What is done with a value once it is found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Transform {
+    /// Standard base64.
+    Base64,
+    /// URL-safe base64 without padding.
+    Base64Url,
+    /// The JSON value without white space and with sorted keys.
+    Canonical,
+    /// Used when nothing was found.
+    Default(String),
+    /// Lower-case hex.
+    Hex,
+    /// HMAC-SHA256 with the source's first secret.
+    HmacSha256,
+    /// As the inside of a JSON string.
+    Json,
+    /// ASCII lower case.
+    Lower,
+    /// SHA-256.
+    Sha256,
+}
+
+/// A place and what is done with what lies there.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Selector {
+    /// Where to look.
+    pub place: Place,
+    /// Applied from left to right.
+    pub transforms: Vec<Transform>,
+    /// As it was written.
+    text: String,
+}
+
+impl fmt::Debug for Selector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// What selectors look at.
+#[derive(Clone, Debug)]
+pub struct Facts<'a> {
+    /// The request.
+    pub received: &'a Received,
+    /// `server.public_url` without a trailing slash.
+    pub public_url: &'a str,
+    /// Fields of the signature header, once it is parsed.
+    pub fields: &'a [(&'a str, &'a str)],
+    /// The event in question, or else the whole body is looked at.
+    pub event: Option<Value<'a>>,
+    /// The event's type, once it is known.
+    pub event_type: Option<&'a str>,
+    /// The key for `|hmac-sha256`.
+    pub key: Option<&'a Secret>,
+    /// The body as JSON, parsed when the first selector asks for it.
+    pub document: &'a OnceLock<Option<Document>>,
+}
+
+impl<'a> Facts<'a> {
+    /// Looks at the request alone.
+    pub fn of(received: &'a Received, public_url: &'a str, document: &'a OnceLock<Option<Document>>) -> Self {
+        Self { received, public_url, fields: &[], event: None, event_type: None, key: None, document }
+    }
+
+    /// The event, or the whole body when it is JSON.
+    fn value(&self) -> Option<Value<'a>> {
+        self.event.or_else(|| {
+            let parse = || Document::parse(self.received.body.clone(), &json::Limits::default()).ok();
+            self.document.get_or_init(parse).as_ref().map(Document::root)
+        })
+    }
+}
+
+impl Selector {
+    /// Parses the written form; `setting` looks a setting up.
+    pub fn parse(text: &str, setting: &dyn Fn(&str) -> Option<String>) -> Result<Self, String> {
+        let mut parts = text.split('|');
+        let place = Place::parse(parts.next().unwrap_or_default(), setting)?;
+        let transforms = parts.map(Transform::parse).collect::<Result<_, _>>()?;
+        Ok(Self { place, transforms, text: text.to_owned() })
+    }
+
+    /// The header of this name, as it is.
+    pub fn header(name: HeaderName) -> Self {
+        let text = format!("header:{name}");
+        Self { place: Place::Header(name), transforms: Vec::new(), text }
+    }
+
+    /// The same place, nothing done with what lies there.
+    #[must_use]
+    pub fn plain(&self) -> Self {
+        Self { transforms: Vec::new(), ..self.clone() }
+    }
+
+    /// Whether the value goes through a keyed digest.
+    pub fn is_keyed(&self) -> bool {
+        self.transforms.contains(&Transform::HmacSha256)
+    }
+
+    /// Finds the value and transforms it.
+    pub fn find<'a>(&'a self, facts: &Facts<'a>) -> Found<'a> {
+        let mut found = self.place.find(facts)?;
+        for transform in &self.transforms {
+            found = transform.apply(found, facts);
+        }
+        Ok(found)
+    }
+
+    /// Whether the value can be part of what a body signature covers.
+    pub fn is_in_body(&self) -> bool {
+        matches!(self.place, Place::Body | Place::Json(_) | Place::Raw(_) | Place::Type)
+    }
+}
+
+impl Place {
+    fn parse(text: &str, setting: &dyn Fn(&str) -> Option<String>) -> Result<Self, String> {
+        let named =
+            |name: &str| if name.is_empty() { Err(format!("`{text}` names nothing")) } else { Ok(name.to_owned()) };
+        if let Some(name) = text.strip_prefix("header:") {
+            return name.parse().map(Self::Header).map_err(|_| format!("`{name}` is not a header name"));
+        }
+        if let Some(name) = text.strip_prefix("query:") {
+            return named(name).map(Self::Query);
+        }
+        if let Some(pointer) = text.strip_prefix("json:") {
+            return Pointer::parse(pointer).map(Self::Json).map_err(|error| error.to_string());
+        }
+        if let Some(pointer) = text.strip_prefix("raw:") {
+            return Pointer::parse(pointer).map(Self::Raw).map_err(|error| error.to_string());
+        }
+        if let Some(name) = text.strip_prefix("sig.") {
+            return named(name).map(Self::Signature);
+        }
+        if let Some(name) = text.strip_prefix("setting:") {
+            return setting(name).map(Self::Text).ok_or_else(|| format!("there is no setting `{name}`"));
+        }
+        match text {
+            "body" => Ok(Self::Body),
+            "method" => Ok(Self::Method),
+            "path" => Ok(Self::Path),
+            "raw_query" => Ok(Self::RawQuery),
+            "type" => Ok(Self::Type),
+            "url" => Ok(Self::Url),
+            _ => Err(format!("`{text}` is not a selector")),
+        }
+    }
+
+    fn find<'a>(&'a self, facts: &Facts<'a>) -> Found<'a> {
+        let head = &facts.received.head;
+        Ok(match self {
+            Self::Body => Some(Cow::Borrowed(&facts.received.body)),
+            Self::Header(name) => {
+                let mut values = head.headers.get_all(name).iter();
+                let first = values.next().map(|value| Cow::Borrowed(value.as_bytes()));
+                if values.next().is_some() {
+                    return Err(Ambiguous);
+                }
+                first
+            }
+            Self::Json(pointer) => facts.value().and_then(|value| value.at(pointer)).and_then(scalar),
+            Self::Method => Some(Cow::Borrowed(head.method.as_str().as_bytes())),
+            Self::Path => Some(Cow::Borrowed(head.path.as_bytes())),
+            Self::Query(name) => query(head.query.as_deref().unwrap_or_default(), name)?,
+            Self::Raw(pointer) => {
+                facts.value().and_then(|value| value.at(pointer)).map(|value| Cow::Borrowed(value.raw()))
+            }
+            Self::RawQuery => head.query.as_deref().map(|query| Cow::Borrowed(query.as_bytes())),
+            Self::Signature(name) => {
+                facts.fields.iter().find(|(key, _)| key == name).map(|(_, value)| Cow::Borrowed(value.as_bytes()))
+            }
+            Self::Text(text) => Some(Cow::Borrowed(text.as_bytes())),
+            Self::Type => facts.event_type.map(|name| Cow::Borrowed(name.as_bytes())),
+            Self::Url => {
+                let query = head.query.as_deref().map(|query| format!("?{query}")).unwrap_or_default();
+                Some(Cow::Owned(format!("{}{}{query}", facts.public_url, head.path).into_bytes()))
+            }
+        })
+    }
+}
+
+/// A string's text or a number's, as the sender wrote it. Other kinds of values are no text.
+fn scalar(value: Value<'_>) -> Option<Cow<'_, [u8]>> {
+    if let Some(number) = value.number_text() {
+        return Some(Cow::Borrowed(number.as_bytes()));
+    }
+    match value.as_str()? {
+        Cow::Borrowed(text) => Some(Cow::Borrowed(text.as_bytes())),
+        Cow::Owned(text) => Some(Cow::Owned(text.into_bytes())),
+    }
+}
+
+/// The one parameter of this name, with `+` and percent escapes decoded once.
+fn query<'a>(raw: &'a str, name: &str) -> Found<'a> {
+    let mut found = None;
+    for pair in raw.split('&').filter(|pair| !pair.is_empty()) {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        if decode(key).as_ref() == name.as_bytes() && found.replace(decode(value)).is_some() {
+            return Err(Ambiguous);
+        }
+    }
+    Ok(found)
+}
+
+fn decode(text: &str) -> Cow<'_, [u8]> {
+    if text.contains('+') {
+        let spaced = text.replace('+', " ");
+        return Cow::Owned(percent_encoding::percent_decode_str(&spaced).collect());
+    }
+    percent_encoding::percent_decode_str(text).into()
+}
+
+impl Transform {
+    fn parse(text: &str) -> Result<Self, String> {
+        if let Some(value) = text.strip_prefix("default(").and_then(|rest| rest.strip_suffix(')')) {
+            return Ok(Self::Default(value.to_owned()));
+        }
+        Ok(match text {
+            "base64" => Self::Base64,
+            "base64url" => Self::Base64Url,
+            "canonical" => Self::Canonical,
+            "hex" => Self::Hex,
+            "hmac-sha256" => Self::HmacSha256,
+            "json" => Self::Json,
+            "lower" => Self::Lower,
+            "sha256" => Self::Sha256,
+            _ => return Err(format!("`|{text}` is not a transform")),
+        })
+    }
+
+    fn apply<'a>(&'a self, found: Option<Cow<'a, [u8]>>, facts: &Facts<'_>) -> Option<Cow<'a, [u8]>> {
+        let Some(value) = found else {
+            return match self {
+                Self::Default(text) => Some(Cow::Borrowed(text.as_bytes())),
+                Self::Base64
+                | Self::Base64Url
+                | Self::Canonical
+                | Self::Hex
+                | Self::HmacSha256
+                | Self::Json
+                | Self::Lower
+                | Self::Sha256 => None,
+            };
+        };
+        Some(match self {
+            Self::Base64 => Cow::Owned(BASE64.encode(&value).into_bytes()),
+            Self::Base64Url => Cow::Owned(BASE64URL_NOPAD.encode(&value).into_bytes()),
+            Self::Canonical => Cow::Owned(canonical(&value)?),
+            Self::Default(_) => value,
+            Self::Hex => Cow::Owned(HEXLOWER.encode(&value).into_bytes()),
+            Self::HmacSha256 => Cow::Owned(hmac_sha256(facts.key?, &value)),
+            Self::Json => Cow::Owned(json_inside(&value)?),
+            Self::Lower => Cow::Owned(value.to_ascii_lowercase()),
+            Self::Sha256 => Cow::Owned(Sha256::digest(&value).to_vec()),
+        })
+    }
+}
+
+fn canonical(raw: &[u8]) -> Option<Vec<u8>> {
+    let document = Document::parse(bytes::Bytes::copy_from_slice(raw), &json::Limits::default()).ok()?;
+    Some(document.root().canonical())
+}
+
+fn hmac_sha256(key: &Secret, value: &[u8]) -> Vec<u8> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key.expose()).expect("HMAC takes keys of any length");
+    mac.update(value);
+    mac.finalize().into_bytes().to_vec()
+}
+
+fn json_inside(value: &[u8]) -> Option<Vec<u8>> {
+    let quoted = serde_json::to_vec(std::str::from_utf8(value).ok()?).ok()?;
+    Some(quoted[1..quoted.len() - 1].to_vec())
+}
+
+/// Literals and selectors in a row: `{sig.t}.{body}`. A brace is written twice to stand for itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Template(Vec<Piece>);
+
+/// One part of a template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Piece {
+    /// Text that stands for itself.
+    Literal(String),
+    /// A value of the request.
+    Value(Selector),
+}
+
+impl Template {
+    /// Parses the written form.
+    pub fn parse(text: &str, setting: &dyn Fn(&str) -> Option<String>) -> Result<Self, String> {
+        let mut pieces = Vec::new();
+        let mut literal = String::new();
+        let mut rest = text;
+        while let Some(at) = rest.find(['{', '}']) {
+            let (before, brace) = rest.split_at(at);
+            literal.push_str(before);
+            if brace.starts_with("{{") || brace.starts_with("}}") {
+                literal.push_str(&brace[..1]);
+                rest = &brace[2..];
+            } else if let Some((inner, after)) = brace.strip_prefix('{').and_then(|inner| inner.split_once('}')) {
+                if !literal.is_empty() {
+                    pieces.push(Piece::Literal(std::mem::take(&mut literal)));
+                }
+                pieces.push(Piece::Value(Selector::parse(inner, setting)?));
+                rest = after;
+            } else {
+                return Err("a brace stands alone; write `{{` or `}}` for a brace in the text".to_owned());
+            }
+        }
+        literal.push_str(rest);
+        if !literal.is_empty() {
+            pieces.push(Piece::Literal(literal));
+        }
+        Ok(Self(pieces))
+    }
+
+    /// The pieces, in order.
+    pub fn pieces(&self) -> &[Piece] {
+        &self.0
+    }
+
+    /// All selectors, in order.
+    pub fn selectors(&self) -> impl Iterator<Item = &Selector> {
+        self.0.iter().filter_map(|piece| match piece {
+            Piece::Literal(_) => None,
+            Piece::Value(selector) => Some(selector),
+        })
+    }
+
+    /// The text with every value in its place; `None` when one is absent.
+    pub fn render(&self, facts: &Facts<'_>) -> Result<Option<Vec<u8>>, Ambiguous> {
+        let mut text = Vec::new();
+        for piece in &self.0 {
+            match piece {
+                Piece::Literal(literal) => text.extend_from_slice(literal.as_bytes()),
+                Piece::Value(selector) => match selector.find(facts)? {
+                    Some(value) => text.extend_from_slice(&value),
+                    None => return Ok(None),
+                },
+            }
+        }
+        Ok(Some(text))
+    }
+}
+
+/// What must hold for a rule to apply.
+#[derive(Clone, Debug)]
+pub enum Condition {
+    /// Nothing lies there.
+    Absent(Selector),
+    /// Exactly this text lies there.
+    Equal(Selector, String),
+    /// One of these texts lies there.
+    OneOf(Selector, Vec<String>),
+    /// Something lies there.
+    Present(Selector),
+}
+
+impl Condition {
+    /// Whether it holds. Values are compared in constant time: an operator may have written a secret.
+    pub fn holds(&self, facts: &Facts<'_>) -> Result<bool, Ambiguous> {
+        Ok(match self {
+            Self::Absent(selector) => selector.find(facts)?.is_none(),
+            Self::Equal(selector, text) => {
+                selector.find(facts)?.is_some_and(|value| bool::from(value.ct_eq(text.as_bytes())))
+            }
+            Self::OneOf(selector, texts) => selector
+                .find(facts)?
+                .is_some_and(|value| texts.iter().any(|text| bool::from(value.ct_eq(text.as_bytes())))),
+            Self::Present(selector) => selector.find(facts)?.is_some(),
+        })
+    }
+
+    /// Whether all of them hold.
+    pub fn all(conditions: &[Self], facts: &Facts<'_>) -> Result<bool, Ambiguous> {
+        for condition in conditions {
+            if !condition.holds(facts)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
