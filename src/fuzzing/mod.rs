@@ -1,0 +1,6 @@
+//! What the fuzz targets check: each function takes bytes and panics when the crate breaks a promise about them.
+
+mod json;
+
+pub use self::json::split;
+pub use crate::{config::fuzzing::config, state::fuzzing::claims};
