@@ -3,6 +3,7 @@
 
 mod attempts;
 mod deliver;
+mod generations;
 mod record;
 pub mod source;
 mod trace;
@@ -16,6 +17,7 @@ use std::{
 
 use http::header::CONTENT_TYPE;
 
+pub use self::generations::{Generations, Way};
 use self::{
     attempts::Attempts,
     deliver::{Delivery, Trip},
@@ -45,12 +47,12 @@ use crate::{
 pub struct Gateway {
     routes: HashMap<String, Arc<Route>>,
     claims: Claims,
-    clients: ClientLimit,
+    clients: Arc<ClientLimit>,
     clock: Arc<dyn Clock>,
     telemetry: Arc<Telemetry>,
     /// For requests that no source has a path for.
     nobody: Arc<SourceMetrics>,
-    attempts: Attempts,
+    attempts: Arc<Attempts>,
     traces: TraceIds,
 }
 
@@ -86,8 +88,22 @@ impl Gateway {
         };
         let routes = sources.into_iter().map(route).collect();
         let nobody = telemetry.metrics.no_source();
-        let (attempts, traces) = (Attempts::default(), TraceIds::default());
+        let (attempts, traces, clients) = (Arc::default(), TraceIds::default(), Arc::new(clients));
         Self { routes, claims, clients, clock, telemetry, nobody, attempts, traces }
+    }
+
+    /// Goes on with what another gateway remembers: attempts, and the budgets whose settings are the same.
+    fn inherit(&mut self, earlier: &Self) {
+        self.attempts = earlier.attempts.clone();
+        if self.clients.settings() == earlier.clients.settings() {
+            self.clients = earlier.clients.clone();
+        }
+        for route in self.routes.values_mut() {
+            let same = earlier.routes.values().find(|known| known.source.name == route.source.name);
+            if let (Some(known), Some(route)) = (same, Arc::get_mut(route)) {
+                route.source.inherit(&known.source);
+            }
+        }
     }
 
     /// The journey, from a whole request to its answer.

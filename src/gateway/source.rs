@@ -100,7 +100,7 @@ pub enum Mode {
 #[derive(Debug)]
 pub struct Limit {
     /// The buckets.
-    pub buckets: SourceLimit,
+    pub buckets: Arc<SourceLimit>,
     /// What tells buckets apart; empty means that there is one, charged one per request.
     pub by: Vec<Selector>,
 }
@@ -220,6 +220,16 @@ pub enum Plan {
 }
 
 impl Source {
+    /// Goes on with the buckets of an earlier generation of the same source, if they are the same.
+    pub fn inherit(&mut self, earlier: &Self) {
+        if let (Some(limit), Some(known)) = (&mut self.limit, &earlier.limit)
+            && limit.buckets.limit() == known.buckets.limit()
+            && limit.by == known.by
+        {
+            limit.buckets = known.buckets.clone();
+        }
+    }
+
     /// The methods it takes, for `Allow`.
     pub fn methods(&self) -> String {
         let mut methods = vec!["POST"];
