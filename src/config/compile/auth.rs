@@ -29,7 +29,8 @@ use crate::{
             token::{Fingerprint, Token},
             window::{self, Window},
         },
-        selector::{Condition, Piece, Place, Selector, Template},
+        selector::{Place, Selector},
+        template::{Condition, Piece, Template},
     },
 };
 
