@@ -217,11 +217,16 @@ impl<'a> Context<'a> {
     }
 
     fn error(&mut self, key: &Key, message: impl Into<String>, help: impl Into<String>) {
-        self.found.error_at(key, message, help);
+        self.found.error_at(&self.place(key), message, help);
     }
 
     fn warn(&mut self, key: &Key, message: impl Into<String>, help: impl Into<String>) {
-        self.found.warn_at(key, message, help);
+        self.found.warn_at(&self.place(key), message, help);
+    }
+
+    /// What is wrong with a preset's words for this source is mended in the source's own table.
+    fn place(&self, key: &Key) -> Key {
+        if key.preset().is_some() { self.written.at.clone() } else { key.clone() }
     }
 
     /// All secrets of a list; what is wrong with one is reported and it is left out.
