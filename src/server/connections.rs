@@ -7,6 +7,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use prometheus_client::metrics::gauge::Gauge;
@@ -46,7 +47,7 @@ pub(crate) struct Connection {
     /// Cancelled to end the connection after what is under way.
     pub(super) close: CancellationToken,
     phase: AtomicU8,
-    /// When `phase` was entered, in milliseconds after the door opened.
+    /// When `phase` was entered, in microseconds after the door opened.
     since: AtomicU64,
     opened: Instant,
     requests: AtomicU32,
@@ -59,7 +60,7 @@ impl Connection {
 
     pub(super) fn enter(&self, phase: Phase) {
         if matches!(phase, Phase::Idle) {
-            self.since.store(millis(self.opened.elapsed()), Ordering::Relaxed);
+            self.since.store(micros(self.opened.elapsed()), Ordering::Relaxed);
         }
         self.phase.store(phase as u8, Ordering::Relaxed);
     }
@@ -99,7 +100,7 @@ impl Connections {
             self.shed();
             self.seats.clone().acquire_owned().await.expect("the seats are never closed")
         };
-        let now = millis(self.opened.elapsed());
+        let now = micros(self.opened.elapsed());
         let connection = Arc::new(Connection {
             peer,
             close: stop.child_token(),
@@ -141,6 +142,6 @@ impl Drop for Seat {
     }
 }
 
-fn millis(duration: std::time::Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

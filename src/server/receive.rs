@@ -33,6 +33,17 @@ pub(crate) struct Receiver<H> {
     shutdown: Shutdown,
 }
 
+/// How far a request was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// To the last byte of its body.
+    Reached,
+    /// The head was enough; there may be a body.
+    Ignored,
+    /// Something about it was wrong: whatever follows is not looked at.
+    Distrusted,
+}
+
 impl<H> std::fmt::Debug for Receiver<H> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Receiver").field("settings", &self.settings).finish_non_exhaustive()
@@ -56,13 +67,13 @@ impl<H: Handler> listen::Service for Receiver<H> {
             headers: parts.headers,
             client,
         };
-        let answer = match checked {
+        let (answer, end) = match checked {
             Ok(()) => self.receive(head, &mut body).await,
-            Err(refusal) => self.handler.unreadable(&head, None, refusal),
+            Err(refusal) => (self.handler.unreadable(&head, None, refusal), End::Distrusted),
         };
-        // What is left of the body cannot be told from a next request, so the connection ends here.
-        let unread = !body.is_end_stream();
-        (respond(answer, unread), unread)
+        // What is left of a body cannot be told from a next request, and after bad framing nothing can.
+        let unread = end != End::Reached && !body.is_end_stream();
+        (respond(answer, unread || end == End::Distrusted), unread)
     }
 
     fn unparsed(&self, connection: &connections::Connection, refusal: Refusal) {
@@ -77,10 +88,10 @@ impl<H: Handler> Receiver<H> {
         Self { handler, clock, settings, budget, shutdown }
     }
 
-    async fn receive(&self, head: Head, body: &mut Incoming) -> Answer {
+    async fn receive(&self, head: Head, body: &mut Incoming) -> (Answer, End) {
         let Allowance { route, body_max, deadline } = match self.handler.open(&head) {
             Ok(allowance) => allowance,
-            Err(answer) => return answer,
+            Err(answer) => return (answer, End::Ignored),
         };
         let limits = &self.settings.limits;
         let reading = read(body, body_max, deadline, limits, &self.budget);
@@ -91,10 +102,10 @@ impl<H: Handler> Receiver<H> {
         };
         let (body, reservation) = match read {
             Ok(read) => read,
-            Err(refusal) => return self.handler.unreadable(&head, Some(&route), refusal),
+            Err(refusal) => return (self.handler.unreadable(&head, Some(&route), refusal), End::Distrusted),
         };
         let received = Received { head, body, at: self.clock.now().wall };
-        self.handle(route, received, reservation).await
+        (self.handle(route, received, reservation).await, End::Reached)
     }
 
     /// Hands the request over to a task of its own and waits for the answer, which nobody may be there to hear.

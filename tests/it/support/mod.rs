@@ -1,0 +1,23 @@
+//! What the tests are made of: a sender that writes raw bytes, a gateway's handler and an application that misbehave
+//! on command.
+
+pub(crate) mod application;
+pub(crate) mod handler;
+pub(crate) mod wire;
+
+use std::{future::Future, time::Duration};
+
+/// Bounds how long a failing test waits; no passing test ever waits this long.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What `future` gives, or a failure when it never does.
+#[track_caller]
+pub(crate) fn soon<F: Future>(future: F) -> impl Future<Output = F::Output> {
+    let caller = std::panic::Location::caller();
+    async move {
+        match tokio::time::timeout(PATIENCE, future).await {
+            Ok(output) => output,
+            Err(elapsed) => panic!("waited in vain at {caller}: {elapsed}"),
+        }
+    }
+}
