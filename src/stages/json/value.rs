@@ -23,6 +23,11 @@ impl<'a> Value<'a> {
         self.index
     }
 
+    /// What tells it from every other value that is alive.
+    pub(in crate::stages) fn address(self) -> (usize, u32) {
+        (std::ptr::from_ref(self.document).addr(), self.index)
+    }
+
     fn node(self) -> &'a Node {
         &self.document.nodes[self.index as usize]
     }
