@@ -1,0 +1,169 @@
+//! What one event of 1 KiB costs, step by step and as a whole journey without sockets.
+//!
+//! `cargo bench --bench journey`; with `-- --test` each runs once, so that none can rot.
+#![expect(clippy::unwrap_used, reason = "a benchmark that cannot be set up should stop")]
+
+use std::{cell::OnceCell, hint::black_box, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use data_encoding::HEXLOWER;
+use futures_util::FutureExt;
+use hmac::{Hmac as BareHmac, KeyInit, Mac};
+use http::{HeaderMap, HeaderValue, Method};
+use jiff::Timestamp;
+use sha2::Sha256;
+
+use hooksieve::{
+    clock::{Clock, SystemClock},
+    secret::Secret,
+    stages::{
+        json::{Document, Limits, Pointer},
+        receive::{Client, Head, Received},
+        schema::Schema,
+        schemes::{
+            Looked, Named, Scheme, Strength,
+            hmac::{Hash, Hmac, Key},
+            signature::{Encoding, Format, Items, Prefix},
+            window::{Unit, Window},
+        },
+        selector::{Facts, Selector, Template},
+        split::{Envelope, split},
+    },
+    state::{
+        claims::{Claimed, Claims},
+        key::{Digest, EventKey},
+        memory::MemoryClaims,
+    },
+};
+
+const EVENT: &[u8] = include_bytes!("../bench/order.json");
+const SCHEMA: &str = include_str!("../bench/schemas/order.paid.json");
+const SECRET: &[u8] = b"0f1e2d3c4b5a69788796a5b4c3d2e1f0";
+const SENT_AT: i64 = 1_767_225_600;
+/// Settled events in the store.
+const CAPACITY: u64 = 1_000_000;
+
+criterion_group!(benches, verify, cut, check, claim);
+criterion_main!(benches);
+
+/// The HMAC scheme against the bare digest with the key prepared: what finding, parsing and comparing add.
+fn verify(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("verify 1 KiB");
+    group.throughput(Throughput::Bytes(EVENT.len() as u64));
+    let prepared = BareHmac::<Sha256>::new_from_slice(SECRET).unwrap();
+    let time = SENT_AT.to_string();
+    group.bench_function("bare hmac", |bencher| {
+        bencher.iter(|| {
+            let mut mac = prepared.clone();
+            mac.update(time.as_bytes());
+            mac.update(b".");
+            mac.update(black_box(EVENT));
+            mac.finalize().into_bytes()
+        });
+    });
+    let (scheme, received) = (scheme(), received(EVENT));
+    let now = Timestamp::from_second(SENT_AT).unwrap();
+    group.bench_function("scheme", |bencher| {
+        bencher.iter(|| {
+            let document = OnceCell::new();
+            let facts = Facts::of(black_box(&received), "", &document);
+            scheme.judge(&facts, now, &mut Looked::default()).unwrap()
+        });
+    });
+    group.finish();
+}
+
+/// Strict JSON and the cut into events: one event, and a batch of a hundred.
+fn cut(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("split");
+    let batch = [b"[", vec![EVENT; 100].join(b",".as_slice()).as_slice(), b"]"].concat();
+    let envelope = Envelope { split: Some(Pointer::parse("").unwrap()), ..Envelope::default() };
+    for (name, body) in [("1 event", EVENT.to_vec()), ("100 events", batch)] {
+        group.throughput(Throughput::Bytes(body.len() as u64));
+        let body = Bytes::from(body);
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| split(Document::parse(body.clone(), &Limits::default()).unwrap(), &envelope).unwrap());
+        });
+    }
+    group.finish();
+}
+
+/// The schema of one event, on the tape.
+fn check(criterion: &mut Criterion) {
+    let (schema, _) = Schema::compile("order.paid.json", SCHEMA).unwrap();
+    let document = Document::parse(Bytes::from_static(EVENT), &Limits::default()).unwrap();
+    schema.check(document.root()).unwrap();
+    criterion.bench_function("schema check", |bencher| bencher.iter(|| schema.check(black_box(document.root()))));
+}
+
+/// Claiming a new event and settling it, and meeting it again.
+fn claim(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("claims");
+    let claims = Claims::new(Arc::new(MemoryClaims::new(CAPACITY)));
+    let (digest, now) = (Digest::of(EVENT), SystemClock.now().steady);
+    let (lease, window) = (Duration::from_secs(13), Duration::from_hours(24));
+    let take = |key| claims.claim(key, digest, lease, now).now_or_never().expect("memory answers at once").unwrap();
+    let mut next = 0_u64;
+    group.bench_function("claim and settle", |bencher| {
+        bencher.iter_batched(
+            || {
+                next += 1;
+                EventKey::new("bench", [next.to_be_bytes().as_slice()])
+            },
+            |key| match take(key) {
+                Claimed::Ours(claim) => claim.settle(window, now).now_or_never().expect("memory answers at once"),
+                Claimed::Conflict | Claimed::InFlight(_) | Claimed::Settled => panic!("every key is new"),
+            },
+            BatchSize::SmallInput,
+        );
+    });
+    let known = EventKey::new("bench", [1_u64.to_be_bytes().as_slice()]);
+    group.bench_function("duplicate", |bencher| bencher.iter(|| take(black_box(known))));
+    group.finish();
+}
+
+/// `t=…,v1=…` over `{t}.{body}`, as many senders do it.
+fn scheme() -> Scheme {
+    let selector = |text| Selector::parse(text, &|_| None).unwrap();
+    let minutes = Duration::from_mins(5);
+    Scheme::Hmac(Hmac {
+        signature: Format {
+            from: vec![selector("header:x-signature")],
+            items: Some(Items { split: ",".into(), pair: "=".into(), take: vec!["v1".into()] }),
+            prefix: Prefix::NONE,
+            encoding: Encoding::Hex,
+        },
+        messages: vec![Template::parse("{sig.t}.{body}", &|_| None).unwrap()],
+        window: Some(Window { from: vec![selector("sig.t")], unit: Unit::Seconds, past: minutes, future: minutes }),
+        keys: vec![Named {
+            name: "bench".into(),
+            until: None,
+            key: Key::new(Hash::Sha256, &Secret::new(SECRET)).unwrap(),
+        }],
+        strength: Strength::Verified,
+    })
+}
+
+/// A signed request with this body.
+fn received(body: &'static [u8]) -> Received {
+    let time = SENT_AT.to_string();
+    let tag = Key::new(Hash::Sha256, &Secret::new(SECRET)).unwrap().sign(&[time.as_bytes(), b".", body]);
+    let signature = format!("t={time},v1={}", HEXLOWER.encode(&tag));
+    let mut headers = HeaderMap::new();
+    headers.insert("host", HeaderValue::from_static("hooks.example.com"));
+    headers.insert("content-type", HeaderValue::from_static("application/json"));
+    headers.insert("user-agent", HeaderValue::from_static("bench"));
+    headers.insert("x-signature", HeaderValue::from_str(&signature).unwrap());
+    Received {
+        head: Head {
+            method: Method::POST,
+            path: "/in/bench".into(),
+            query: None,
+            headers,
+            client: Client { address: None, known: false },
+        },
+        body: Bytes::from_static(body),
+        at: Timestamp::from_second(SENT_AT).unwrap(),
+    }
+}
