@@ -54,8 +54,8 @@ pub trait Handler: Send + Sync + 'static {
     /// Without a route when that was found before [`open`](Self::open) was asked.
     fn unreadable(&self, head: &Head, route: Option<&Self::Route>, refusal: Refusal) -> Answer;
 
-    /// The journey ended without an answer of its own: it panicked ([`Refusal::Internal`]) or was still under way when
-    /// the drain ended ([`Refusal::Draining`]). What is the sender told?
+    /// The journey has no answer: it panicked ([`Refusal::Internal`]), or it was still under way when the drain ended
+    /// ([`Refusal::Draining`]); then it may yet end, and leave a record of its own. What is the sender told?
     fn abandoned(&self, route: &Self::Route, refusal: Refusal) -> Answer;
 
     /// Not even a head could be read. The sender has had a bare 400 or 431, or, when it was too slow, nothing; this

@@ -1,6 +1,7 @@
 //! The access record: one line for each request, whatever became of it.
 
 use std::{
+    borrow::Cow,
     net::IpAddr,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
@@ -24,8 +25,8 @@ const REFUSED_PER_SECOND: u32 = 100;
 /// What is known about one request when it is answered. Take [`AccessRecord::new`] and fill in what was found out.
 #[derive(Clone, Debug)]
 pub struct AccessRecord {
-    /// The method as sent.
-    pub method: Method,
+    /// The method as sent; `None` when not even the head could be read.
+    pub method: Option<Method>,
     /// The status that was answered.
     pub status: u16,
     /// What became of the request.
@@ -34,6 +35,12 @@ pub struct AccessRecord {
     pub reason: Reason,
     /// What became of its events.
     pub counts: Counts,
+    /// What the source would have refused it for, if it did not only observe.
+    pub observed: Option<&'static str>,
+    /// Where the first event that does not conform breaks its schema, as a JSON pointer (RFC 6901).
+    pub pointer: Option<String>,
+    /// By which keyword of the schema.
+    pub keyword: Option<String>,
     /// The bytes of the body.
     pub body_bytes: usize,
     /// The name of the secret that verified it.
@@ -80,15 +87,24 @@ pub struct Timings {
 }
 
 impl AccessRecord {
-    /// A record of a request about which nothing is known but its head, to be answered with `status`.
+    /// A record of a request that ended like this; what else is known can be filled in.
     #[must_use]
-    pub fn new(method: Method, client: Option<IpAddr>, status: u16, outcome: Outcome, reason: Reason) -> Self {
+    pub fn new(
+        method: impl Into<Option<Method>>,
+        client: Option<IpAddr>,
+        status: u16,
+        outcome: Outcome,
+        reason: Reason,
+    ) -> Self {
         Self {
-            method,
+            method: method.into(),
             status,
             outcome,
             reason,
             counts: Counts::default(),
+            observed: None,
+            pointer: None,
+            keyword: None,
             body_bytes: 0,
             key: None,
             strength: None,
@@ -112,11 +128,11 @@ impl AccessRecord {
         tracing::info!(
             target: TRACE_TARGET,
             source,
-            method = &*printable(self.method.as_str()),
+            method = text(self.method.as_ref().map(Method::as_str)).as_deref(),
             status = self.status,
             outcome = self.outcome.as_str(),
             reason,
-            path = self.path.as_deref().map(printable).as_deref(),
+            path = text(self.path.as_deref()).as_deref(),
             events,
             forward = self.counts.of(Outcome::Forward),
             queue = self.counts.of(Outcome::Queue),
@@ -126,11 +142,14 @@ impl AccessRecord {
             quarantine = self.counts.of(Outcome::Quarantine),
             reject = self.counts.of(Outcome::Reject),
             fail = self.counts.of(Outcome::Fail),
+            observed = self.observed,
+            pointer = text(self.pointer.as_deref()).as_deref(),
+            keyword = text(self.keyword.as_deref()).as_deref(),
             body_bytes = self.body_bytes,
-            key = self.key.as_deref().map(printable).as_deref(),
+            key = text(self.key.as_deref()).as_deref(),
             strength = self.strength,
             client = self.client.map(tracing::field::display),
-            trace_id = self.trace_id.as_deref().map(printable).as_deref(),
+            trace_id = text(self.trace_id.as_deref()).as_deref(),
             duration_us = micros(self.duration),
             authenticate_us = self.timings.authenticate.map(micros),
             split_us = self.timings.split.map(micros),
@@ -147,6 +166,10 @@ impl AccessRecord {
             "request"
         );
     }
+}
+
+fn text(text: Option<&str>) -> Option<Cow<'_, str>> {
+    text.map(printable)
 }
 
 fn micros(duration: Duration) -> u64 {
@@ -171,6 +194,9 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("quarantine", "Events set aside."),
     ("reject", "Events that do not conform, of a source that rejects them."),
     ("fail", "Events not delivered."),
+    ("observed", "What a source in mode `observe` would have refused the request for."),
+    ("pointer", "Where the first event that does not conform breaks its schema: a JSON pointer, never the value."),
+    ("keyword", "By which keyword of the schema."),
     ("body_bytes", "The length of the body in bytes."),
     ("key", "The name of the secret that verified the request."),
     ("strength", "How much the credential proves: `verified`, `partial`, `token` or `none`."),

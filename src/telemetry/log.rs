@@ -105,13 +105,11 @@ mod tests {
 
     fn full_record() -> AccessRecord {
         let second = Some(Duration::from_secs(1));
-        let mut record = AccessRecord::new(
-            Method::from_bytes("X".repeat(300).as_bytes()).unwrap(),
-            Some([192, 0, 2, 1].into()),
-            502,
-            Outcome::Mixed,
-            Reason::Refusal(Refusal::UpstreamError),
-        );
+        let method = Method::from_bytes("X".repeat(300).as_bytes()).unwrap();
+        let (client, reason) = (Some([192, 0, 2, 1].into()), Reason::Refusal(Refusal::UpstreamError));
+        let mut record = AccessRecord::new(method, client, 502, Outcome::Mixed, reason);
+        record.observed = Some("not_json");
+        (record.pointer, record.keyword) = (Some("/a".to_owned()), Some("type".to_owned()));
         record.counts = [Verdict::Forward, Verdict::Fail(Refusal::UpstreamError)].into_iter().collect();
         record.key = Some("2026-11".into());
         record.strength = Some("verified");

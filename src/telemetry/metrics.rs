@@ -14,7 +14,10 @@ use prometheus_client::{
     registry::{Metric, Registry},
 };
 
-use super::words::{Outcome, Reason};
+use super::{
+    dedup::{ABANDONED, COMMIT_FAILED, CONFLICTS, DedupMetrics, EVICTED, FENCED, IN_FLIGHT, LEASE_EXPIRED, SETTLED},
+    words::{Outcome, Reason},
+};
 use crate::stages::words::Verdict;
 
 /// One metric, as `docs/telemetry.md` shows it.
@@ -60,6 +63,9 @@ pub const DECLARED: &[Declared] = &[
     declare(FENCED, "counter", &[], "Late settlements that found their claim in other hands and changed nothing"),
     declare(LEASE_EXPIRED, "counter", &[], "Claims whose lease ran out before they were settled or given back"),
     declare(CONFLICTS, "counter", &[], "Events with the identity of another event but other bytes"),
+    declare(ABANDONED, "counter", &[], "Claims that were dropped without an end: cancelled, panicked or not settled"),
+    declare(IN_FLIGHT, "gauge", &[], "Events claimed now"),
+    declare(SETTLED, "gauge", &[], "Settled keys in the dedup store, roughly"),
     declare(
         COMMIT_FAILED,
         "counter",
@@ -77,11 +83,6 @@ const EVENTS: &str = "hooksieve_events_total";
 const ATTEMPTS: &str = "hooksieve_upstream_attempts_total";
 const DURATION: &str = "hooksieve_request_duration_seconds";
 const SECRETS: &str = "hooksieve_secret_used_total";
-const EVICTED: &str = "hooksieve_dedup_evicted_total";
-const FENCED: &str = "hooksieve_dedup_fenced_total";
-const LEASE_EXPIRED: &str = "hooksieve_dedup_lease_expired_total";
-const CONFLICTS: &str = "hooksieve_dedup_conflicts_total";
-const COMMIT_FAILED: &str = "hooksieve_dedup_commit_failed_total";
 const PANICS: &str = "hooksieve_panics_total";
 const RELOAD_FAILED: &str = "hooksieve_reload_failed_total";
 const CONNECTIONS: &str = "hooksieve_connections";
@@ -98,7 +99,7 @@ type Label = (&'static str, Cow<'static, str>);
 /// All metrics of the process. They outlive reloads.
 #[derive(Debug)]
 pub struct Metrics {
-    /// The dedup store's own.
+    /// What is counted about deduplication.
     pub dedup: DedupMetrics,
     /// Panics.
     pub panics: Counter,
@@ -109,21 +110,6 @@ pub struct Metrics {
     registry: Registry,
     families: Families,
     sources: Mutex<HashMap<String, Arc<SourceMetrics>>>,
-}
-
-/// What the dedup store counts.
-#[derive(Clone, Debug, Default)]
-pub struct DedupMetrics {
-    /// Settled keys pushed out early.
-    pub evicted: Counter,
-    /// Late settlements without effect.
-    pub fenced: Counter,
-    /// Claims that outlived their lease.
-    pub lease_expired: Counter,
-    /// Same identity, other bytes.
-    pub conflicts: Counter,
-    /// Delivered, but not remembered.
-    pub commit_failed: Counter,
 }
 
 #[derive(Clone, Debug)]
@@ -153,18 +139,11 @@ impl Metrics {
             duration: register(&mut registry, DURATION, Family::new_with_constructor(|| Histogram::new(BUCKETS))),
             secrets: register(&mut registry, SECRETS, Family::default()),
         };
-        let dedup = DedupMetrics {
-            evicted: register(&mut registry, EVICTED, Counter::default()),
-            fenced: register(&mut registry, FENCED, Counter::default()),
-            lease_expired: register(&mut registry, LEASE_EXPIRED, Counter::default()),
-            conflicts: register(&mut registry, CONFLICTS, Counter::default()),
-            commit_failed: register(&mut registry, COMMIT_FAILED, Counter::default()),
-        };
+        let dedup = DedupMetrics::register(&mut registry);
         let panics = register(&mut registry, PANICS, Counter::default());
         let reload_failed = register(&mut registry, RELOAD_FAILED, Counter::default());
         let connections = register(&mut registry, CONNECTIONS, Gauge::default());
-        let build = declared(BUILD);
-        registry.register(stem(build.name), build.help, Info::new([("version", env!("CARGO_PKG_VERSION"))]));
+        registry.register(stem(BUILD), help(BUILD), Info::new([("version", env!("CARGO_PKG_VERSION"))]));
         Self { dedup, panics, reload_failed, connections, registry, families, sources: Mutex::default() }
     }
 
@@ -186,7 +165,7 @@ impl Metrics {
         self.source(NO_SOURCE)
     }
 
-    /// The handles of an upstream.
+    /// The handles of an upstream, to be kept beside it.
     #[must_use]
     pub fn upstream(&self, name: &str) -> UpstreamMetrics {
         let count = |outcome: &'static str| {
@@ -304,24 +283,28 @@ fn label(key: &'static str, value: &str) -> Label {
     (key, value.to_owned().into())
 }
 
-fn register<M: Metric + Clone>(registry: &mut Registry, name: &'static str, metric: M) -> M {
-    registry.register(stem(name), declared(name).help, metric.clone());
+pub(super) fn register<M: Metric + Clone>(registry: &mut Registry, name: &'static str, metric: M) -> M {
+    registry.register(stem(name), help(name), metric.clone());
     metric
 }
 
-fn declared(name: &str) -> &'static Declared {
-    DECLARED.iter().find(|declared| declared.name == name).expect("every metric is declared")
+/// What the metric counts. The encoder adds the full stop.
+pub(super) fn help(name: &str) -> &'static str {
+    DECLARED.iter().find(|declared| declared.name == name).expect("every metric is declared").help
 }
 
 /// The name without the suffix that the encoder adds.
-fn stem(name: &'static str) -> &'static str {
+pub(super) fn stem(name: &'static str) -> &'static str {
     name.strip_suffix("_total").or(name.strip_suffix("_info")).unwrap_or(name)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stages::words::{Cause, Refusal};
+    use crate::{
+        stages::words::{Cause, Refusal},
+        telemetry::DedupCounts,
+    };
 
     #[test]
     fn what_is_scraped_is_what_is_declared() {
@@ -330,11 +313,13 @@ mod tests {
         source.request(Outcome::Forward, Reason::None, Duration::from_millis(3));
         source.event(Verdict::Forward);
         source.secret("2026-11").inc();
-        metrics.upstream("app").delivered.inc();
+        metrics.upstream("app").full.inc();
         let text = metrics.render();
-        let names: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
-        let kinds = DECLARED.iter().map(|it| format!("{} {}", stem(it.name), it.kind));
-        assert!(names.iter().copied().eq(kinds), "{names:?}");
+        let mut scraped: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
+        let mut declared: Vec<_> = DECLARED.iter().map(|it| format!("{} {}", stem(it.name), it.kind)).collect();
+        scraped.sort_unstable();
+        declared.sort_unstable();
+        assert_eq!(scraped, declared);
         for it in DECLARED {
             let series: Vec<_> = text.lines().filter(|line| line.starts_with(it.name)).collect();
             assert!(!series.is_empty(), "{}", it.name);
@@ -347,6 +332,8 @@ mod tests {
     #[test]
     fn counts_survive_a_reload() {
         let metrics = Metrics::new();
+        metrics.dedup.watch(|| DedupCounts { conflicts: 7, in_flight: 3, ..DedupCounts::default() });
+        metrics.dedup.commit_failed.inc();
         for _ in 0..2 {
             let source = metrics.source("acme");
             source.request(Refusal::AuthMismatch.into(), Reason::Refusal(Refusal::AuthMismatch), Duration::ZERO);
@@ -359,6 +346,9 @@ mod tests {
             r#"hooksieve_events_total{source="acme",verdict="drop",reason="tenant"} 2"#,
             r#"hooksieve_upstream_attempts_total{upstream="app",outcome="not_sent"} 2"#,
             r#"hooksieve_request_duration_seconds_count{source="acme"} 2"#,
+            "hooksieve_dedup_conflicts_total 7",
+            "hooksieve_dedup_in_flight 3",
+            "hooksieve_dedup_commit_failed_total 1",
         ] {
             assert!(text.lines().any(|have| have == line), "{line} is not in\n{text}");
         }

@@ -4,6 +4,7 @@
 //! outside is cut and escaped first ([`printable`]). Label values come from closed lists and from the configuration.
 
 mod access;
+mod dedup;
 mod log;
 mod metrics;
 mod words;
@@ -11,8 +12,9 @@ mod words;
 use std::{borrow::Cow, fmt::Write as _};
 
 pub use access::{AccessRecord, FIELDS, TRACE_TARGET, Telemetry, Timings};
+pub use dedup::{DedupCounts, DedupMetrics};
 pub use log::{Format, count_panics, init};
-pub use metrics::{DECLARED, Declared, DedupMetrics, Metrics, SourceMetrics, UpstreamMetrics};
+pub use metrics::{DECLARED, Declared, Metrics, SourceMetrics, UpstreamMetrics};
 pub use words::{Counts, Outcome, Reason};
 
 /// The longest string from outside that is logged, in bytes.
