@@ -1,9 +1,15 @@
 //! hooksieve: a receiver-side gateway for webhooks.
 
+pub mod admin;
+pub mod app;
+pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod gateway;
+pub mod presets;
 pub mod secret;
 pub mod server;
 pub mod stages;
 pub mod state;
+pub mod telemetry;
 pub mod upstream;

@@ -1,3 +1,7 @@
-//! hooksieve, the program.
+//! hooksieve, the program: hands the words of the command line to `cli`, and its outcome to the shell.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    hooksieve::cli::main()
+}

@@ -69,6 +69,12 @@ impl Key {
         matches!(self.origin(), Origin::Default)
     }
 
+    /// Whether it was written in the file or in a preset.
+    #[must_use]
+    pub fn is_written_in_text(&self) -> bool {
+        matches!(self.origin(), Origin::Text { .. })
+    }
+
     /// The preset the value was written in, if it was.
     #[must_use]
     pub fn preset(&self) -> Option<&str> {

@@ -5,6 +5,7 @@
 //! as [`Diagnostics`], with the line it stands in. Only this module knows TOML, and only this module reads the
 //! environment.
 
+pub mod compile;
 mod environment;
 mod key;
 mod layers;
@@ -12,11 +13,13 @@ mod mask;
 mod node;
 mod presets;
 mod read;
+mod substitute;
 mod table;
 mod values;
 
 pub mod diagnostics;
 pub mod raw;
+pub mod secrets;
 
 pub use self::{
     diagnostics::{Diagnostic, Diagnostics, Severity},

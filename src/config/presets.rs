@@ -19,6 +19,7 @@ use crate::config::{
         source::Source,
     },
     read::parse,
+    substitute,
     table::FromConfig,
     values::{did_you_mean, one_of},
 };
@@ -38,7 +39,9 @@ impl<'a> Parsed<'a> {
         let masked = mask(text, &tree, &BTreeSet::new());
         let text = Arc::new(Text { name, preset: Some(id.to_owned()), masked });
         let before = found.errors();
-        let preset = Preset::read(&merge(&[Layer::of_table("preset", &tree, &text)]), found)?;
+        let mut merged = merge(&[Layer::of_table("preset", &tree, &text)]);
+        substitute::into_preset(&mut merged);
+        let preset = Preset::read(&merged, found)?;
         (found.errors() == before).then_some(Self { preset, tree, text })
     }
 
@@ -96,13 +99,22 @@ impl<'a> Parsed<'a> {
 }
 
 impl Preset {
-    /// The scheme of a source that says `chosen`, or nothing: the one chosen, the default, or the only one.
+    /// The scheme of a source that says `chosen`, or nothing: the one chosen, the default, the only one, or the only
+    /// one of which every required setting is `given`.
     #[must_use]
-    pub fn scheme(&self, chosen: Option<&str>) -> Option<(&str, &Scheme)> {
+    pub fn scheme(&self, chosen: Option<&str>, given: &dyn Fn(&str) -> bool) -> Option<(&str, &Scheme)> {
         let schemes = &self.schemes.entries;
         let only = || schemes.keys().next().filter(|_| schemes.len() == 1);
-        let name =
-            chosen.or(self.default_scheme.as_ref().map(|it| it.as_str())).or_else(|| only().map(String::as_str))?;
+        let satisfied = || {
+            let required = |scheme: &Scheme| {
+                let mut required = scheme.settings.iter().filter(|(_, it)| it.required.value).peekable();
+                required.peek().is_some() && required.all(|(name, _)| given(name))
+            };
+            let mut fitting = schemes.iter().filter(|(_, scheme)| required(scheme)).map(|(name, _)| name);
+            fitting.next().filter(|_| fitting.next().is_none())
+        };
+        let default = self.default_scheme.as_ref().map(|it| it.as_str());
+        let name = chosen.or(default).or_else(|| only().or_else(satisfied).map(String::as_str))?;
         schemes.get_key_value(name).map(|(name, scheme)| (name.as_str(), scheme))
     }
 
@@ -111,11 +123,12 @@ impl Preset {
         &self,
         source: &Key,
         chosen: Option<(&Key, &str)>,
+        given: &dyn Fn(&str) -> bool,
         own_rules: bool,
         found: &mut Diagnostics,
     ) {
         let names: Vec<&str> = self.schemes.entries.keys().map(String::as_str).collect();
-        if self.scheme(chosen.map(|(_, name)| name)).is_some() {
+        if self.scheme(chosen.map(|(_, name)| name), given).is_some() {
             return;
         }
         let list = one_of(&names);
@@ -135,14 +148,27 @@ impl Preset {
             None if names.is_empty() || own_rules => {}
             None => {
                 let message = format!("`{}` does not say which scheme", source.path());
-                found.push(Diagnostic::error(source, message).help(format!("add `scheme = …`: {list}")).under_key());
+                found.push(
+                    Diagnostic::error(source, message)
+                        .help(format!("add `scheme = …`: {list}{}", self.alternatives()))
+                        .under_key(),
+                );
             }
         }
     }
 
+    /// The settings that tell which scheme is meant, for a source that gives none of them.
+    fn alternatives(&self) -> String {
+        let required = self.schemes.entries.values().flat_map(|scheme| &scheme.settings);
+        let names: Vec<_> =
+            required.filter(|(_, it)| it.required.value).map(|(name, _)| format!("`settings.{name}`")).collect();
+        if names.is_empty() { String::new() } else { format!("; or say {}", names.join(" or ")) }
+    }
+
     /// Compares what the operator said with what the preset asks for.
     pub(crate) fn check_settings(&self, source: &Source, found: &mut Diagnostics) {
-        let scheme = self.scheme(source.scheme.as_ref().map(|it| it.as_str()));
+        let given = |name: &str| source.settings.contains_key(name);
+        let scheme = self.scheme(source.scheme.as_ref().map(|it| it.as_str()), &given);
         let of_scheme = scheme.iter().flat_map(|(_, scheme)| &scheme.settings);
         let declared: Vec<(&String, &Declaration)> = self.settings.iter().chain(of_scheme).collect();
         for (name, value) in &source.settings {

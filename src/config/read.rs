@@ -17,6 +17,7 @@ use crate::config::{
     node::{Node, Value},
     presets::Parsed,
     raw::{Raw, preset::Preset},
+    substitute,
     table::FromConfig,
     values::did_you_mean,
 };
@@ -108,7 +109,9 @@ impl Reading<'_> {
         let written = merge(&[file.clone(), environment.clone()]);
         let mut layers = self.preset_layers(&written, found);
         layers.extend([file, environment]);
-        let mut raw = Raw::read(&merge(&layers), found)?;
+        let mut merged = merge(&layers);
+        substitute::into_sources(&mut merged);
+        let mut raw = Raw::read(&merged, found)?;
         for (name, source) in &raw.sources.entries {
             let preset = source.provider.as_ref().and_then(|id| self.presets.get(id.as_str())?.as_ref());
             let before = found.errors();
@@ -159,8 +162,10 @@ impl Reading<'_> {
             let chosen = text(source, "scheme");
             if let Some((key, id)) = text(source, "provider") {
                 if let Some(parsed) = self.preset(id, found) {
-                    parsed.preset.check_choice(&source.key, chosen, entry(source, "auth").is_some(), found);
-                    let scheme = parsed.preset.scheme(chosen.map(|(_, name)| name));
+                    let settings = table(source, "settings");
+                    let given = |name: &str| settings.is_some_and(|settings| settings.contains_key(name));
+                    parsed.preset.check_choice(&source.key, chosen, &given, entry(source, "auth").is_some(), found);
+                    let scheme = parsed.preset.scheme(chosen.map(|(_, name)| name), &given);
                     layers.push(parsed.layer(name, scheme.map(|(name, _)| name)));
                 } else if ids.contains(&id) {
                     self.broken.insert(name.clone());

@@ -239,7 +239,7 @@ impl<T: FromConfig> FromConfig for Named<T> {
             let good = is_name(name);
             if !good {
                 let message = format!("{name:?} is not a name");
-                let help = "a name has letters, digits, `-` and `_`, and at most 64 of them";
+                let help = "a name has letters, digits, `-`, `_` and `.`, and at most 64 of them";
                 found.push(Diagnostic::error(&entry.key, message).help(help).under_key());
             }
             // Any error counts, also a misspelt key: what it was meant to say would be missed later.
@@ -258,9 +258,9 @@ impl<T: FromConfig> FromConfig for Named<T> {
 }
 
 /// Names go into log lines, metric labels and header values as they are.
-fn is_name(text: &str) -> bool {
+pub(crate) fn is_name(text: &str) -> bool {
     (1..=64).contains(&text.len())
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
 }
 
 impl<T: FromConfig> FromConfig for At<T> {

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderName, HeaderValue, Uri};
+use http::{HeaderName, HeaderValue, StatusCode, Uri};
 use ipnet::IpNet;
 use jiff::Timestamp;
 
@@ -405,6 +405,27 @@ impl<const MIN: u32, const MAX: u32> Number<MIN, MAX> {
             format!("a whole number from {MIN} to {MAX}")
         }
     }
+}
+
+impl<const MAX: u32> Number<200, MAX> {
+    /// The number as a status.
+    #[must_use]
+    pub fn status(self) -> StatusCode {
+        status(self.0)
+    }
+}
+
+impl<const MAX: u32> Number<400, MAX> {
+    /// The number as a status.
+    #[must_use]
+    pub fn status(self) -> StatusCode {
+        status(self.0)
+    }
+}
+
+fn status(number: u32) -> StatusCode {
+    let number = u16::try_from(number).ok();
+    number.and_then(|number| StatusCode::from_u16(number).ok()).expect("the range was checked when it was read")
 }
 
 impl<const MIN: u32, const MAX: u32> FromConfig for Number<MIN, MAX> {

@@ -31,6 +31,10 @@ use crate::{
 pub use listen::{ListenOn, Listener};
 pub use shutdown::Shutdown;
 
+pub(crate) use connections::Connection;
+pub(crate) use listen::{Doorway, Service, serve};
+pub(crate) use respond::respond;
+
 /// What stands behind the door: the gateway, or a fake of it in tests.
 pub trait Handler: Send + Sync + 'static {
     /// What [`open`](Self::open) found out and [`handle`](Self::handle) needs again, so that both see one
@@ -50,8 +54,8 @@ pub trait Handler: Send + Sync + 'static {
     /// Without a route when that was found before [`open`](Self::open) was asked.
     fn unreadable(&self, head: &Head, route: Option<&Self::Route>, refusal: Refusal) -> Answer;
 
-    /// The journey ended without an answer of its own: it panicked ([`Refusal::Internal`]) or was still under way when
-    /// the drain ended ([`Refusal::Draining`]). What is the sender told?
+    /// The journey has no answer: it panicked ([`Refusal::Internal`]), or it was still under way when the drain ended
+    /// ([`Refusal::Draining`]); then it may yet end, and leave a record of its own. What is the sender told?
     fn abandoned(&self, route: &Self::Route, refusal: Refusal) -> Answer;
 
     /// Not even a head could be read. The sender has had a bare 400 or 431, or, when it was too slow, nothing; this
@@ -129,7 +133,7 @@ impl Default for Limits {
 /// The public door, ready to serve any number of listeners.
 #[derive(Debug)]
 pub struct Server<H: Handler> {
-    doorway: Arc<listen::Doorway<receive::Receiver<H>>>,
+    doorway: Arc<Doorway<receive::Receiver<H>>>,
 }
 
 impl<H: Handler> Server<H> {
@@ -144,11 +148,11 @@ impl<H: Handler> Server<H> {
         let max_connections = settings.max_connections;
         let limits = settings.limits.clone();
         let receiver = receive::Receiver::new(settings, handler, clock, shutdown.clone());
-        Self { doorway: Arc::new(listen::Doorway::new(receiver, max_connections, limits, shutdown, connections)) }
+        Self { doorway: Arc::new(Doorway::new(receiver, max_connections, limits, shutdown, connections)) }
     }
 
     /// Accepts until the shutdown begins. Connections go on in tasks of their own.
     pub async fn serve(&self, listener: Listener) {
-        listen::serve(&self.doorway, listener).await;
+        serve(&self.doorway, listener).await;
     }
 }

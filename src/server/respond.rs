@@ -7,7 +7,7 @@ use http_body_util::Full;
 use crate::stages::answer::Answer;
 
 /// Builds the response; `close` on top of what the answer itself says.
-pub(super) fn respond(answer: Answer, close: bool) -> Response<Full<Bytes>> {
+pub(crate) fn respond(answer: Answer, close: bool) -> Response<Full<Bytes>> {
     let Answer { status, headers: given, body, close: answer_closes } = answer;
     let mut response = Response::new(Full::new(body.clone()));
     *response.status_mut() = status;

@@ -115,15 +115,6 @@ impl AnswerPolicy {
     }
 }
 
-/// The word for a request from the verdicts of its events.
-pub fn request_word(verdicts: &[Verdict]) -> &'static str {
-    match verdicts {
-        [] => "accept-empty",
-        [first, rest @ ..] if rest.iter().all(|verdict| verdict.as_str() == first.as_str()) => first.as_str(),
-        _ => "mixed",
-    }
-}
-
 /// `{"forward":2,"duplicate":1}`, in the order the words first occur.
 fn counts(verdicts: &[Verdict]) -> String {
     let mut words: Vec<(&str, usize)> = Vec::new();
@@ -135,6 +126,11 @@ fn counts(verdicts: &[Verdict]) -> String {
     }
     let members: Vec<_> = words.iter().map(|(word, count)| format!("\"{word}\":{count}")).collect();
     format!("{{{}}}", members.join(","))
+}
+
+/// Whether the request failed to prove who sent it.
+pub fn is_authentication(refusal: Refusal) -> bool {
+    status_of(refusal) == StatusCode::UNAUTHORIZED
 }
 
 /// The status for a refusal (`docs/answers.md` is written from this).

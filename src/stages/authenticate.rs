@@ -1,6 +1,6 @@
 //! Who sent it? Every rule of the source must verify over the raw bytes. The only maker of [`Authentic`].
 
-use std::{cell::OnceCell, sync::Arc};
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -18,7 +18,7 @@ use crate::stages::{
 #[derive(Debug)]
 pub struct Authentic {
     received: Received,
-    document: OnceCell<Option<Document>>,
+    document: OnceLock<Option<Document>>,
     key: Arc<str>,
     strength: Strength,
 }
@@ -40,7 +40,7 @@ impl Authentic {
     }
 
     /// The body as JSON, if a rule had to look into it.
-    pub fn document(&self) -> &OnceCell<Option<Document>> {
+    pub fn document(&self) -> &OnceLock<Option<Document>> {
         &self.document
     }
 
@@ -94,7 +94,7 @@ impl Authenticator {
 
     /// Admits the request if every rule that applies verifies, and at least one does apply.
     pub fn admit(&self, received: Received, now: Timestamp) -> Result<(Authentic, Looked), Box<Rejection>> {
-        let document = OnceCell::new();
+        let document = OnceLock::new();
         let mut looked = Looked::default();
         match self.judge(&Facts::of(&received, &self.public_url, &document), now, &mut looked) {
             Ok((key, strength)) => Ok((Authentic { received, document, key, strength }, looked)),

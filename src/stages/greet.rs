@@ -3,7 +3,7 @@
 //! A rule is data: method, conditions, who may ask, what is answered. Whatever is echoed or signed passes a guard first,
 //! so that an answer can neither carry a script nor be a signature over a forged event.
 
-use std::{cell::OnceCell, sync::Arc};
+use std::sync::{Arc, OnceLock};
 
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use jiff::Timestamp;
@@ -93,7 +93,7 @@ pub type Greeting = Result<Answer, Refusal>;
 impl Greeter {
     /// Rules that match before authentication: anybody may ask, or who knows the secret.
     pub fn before(&self, received: &Received, now: Timestamp) -> Option<Greeting> {
-        let document = OnceCell::new();
+        let document = OnceLock::new();
         let facts = self.facts(received, &document);
         self.rules.iter().filter(|rule| rule.scope == Scope::Request).find_map(|rule| match &rule.auth {
             Asker::Anybody => rule.answer(&facts),
@@ -124,7 +124,7 @@ impl Greeter {
         }
         let document = Document::parse(received.body.clone(), &Limits::default()).ok()?;
         let batch = split::split(document, envelope).ok()?;
-        let unparsed = OnceCell::new();
+        let unparsed = OnceLock::new();
         let mut answer = None;
         for event in batch.events() {
             let facts = Facts { event: Some(event.value()), ..self.facts(received, &unparsed) };
@@ -138,7 +138,7 @@ impl Greeter {
         if !self.rules.iter().any(|rule| rule.scope == Scope::Event) {
             return None;
         }
-        let document = OnceCell::new();
+        let document = OnceLock::new();
         let facts = Facts { event: Some(event), ..self.facts(received, &document) };
         self.rules.iter().filter(|rule| rule.scope == Scope::Event).find_map(|rule| rule.answer(&facts))
     }
@@ -148,7 +148,7 @@ impl Greeter {
         self.rules.iter().map(|rule| &rule.method)
     }
 
-    fn facts<'a>(&'a self, received: &'a Received, document: &'a OnceCell<Option<Document>>) -> Facts<'a> {
+    fn facts<'a>(&'a self, received: &'a Received, document: &'a OnceLock<Option<Document>>) -> Facts<'a> {
         Facts { key: self.key.as_ref(), ..Facts::of(received, &self.public_url, document) }
     }
 }

@@ -6,6 +6,7 @@
 
 pub mod answer;
 pub mod authenticate;
+pub mod check;
 pub mod greet;
 pub mod json;
 pub mod receive;

@@ -7,7 +7,7 @@ use std::{
 
 use crate::stages::{
     json::{Pointer, Value},
-    selector::{Ambiguous, Facts, Place, Selector},
+    selector::{Facts, Place, Selector},
     words::Cause,
 };
 
@@ -116,6 +116,11 @@ impl Pattern {
         Self(text.into())
     }
 
+    /// Sorts patterns from the most to the least exact: names written out first, then by length.
+    pub fn precedence(&self) -> (usize, std::cmp::Reverse<usize>) {
+        (self.0.matches('*').count(), std::cmp::Reverse(self.0.len()))
+    }
+
     /// Whether the whole name matches, byte for byte.
     pub fn matches(&self, name: &str) -> bool {
         let mut parts = self.0.split('*');
@@ -128,17 +133,6 @@ impl Pattern {
         }
         rest.ends_with(last)
     }
-}
-
-/// A limit's key from its selectors: absent parts count as empty.
-pub fn limit_key(selectors: &[Selector], facts: &Facts<'_>) -> Result<Vec<u8>, Ambiguous> {
-    let mut key = Vec::new();
-    for selector in selectors {
-        let value = selector.find(facts)?.unwrap_or_default();
-        key.extend_from_slice(&(value.len() as u64).to_be_bytes());
-        key.extend_from_slice(&value);
-    }
-    Ok(key)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! then transforms after bars: `|json` `|lower` `|hex` `|base64` `|base64url` `|sha256` `|canonical`
 //! `|hmac-sha256` `|default(x)`. Settings are put in when the configuration is read, so none are left here.
 
-use std::{borrow::Cow, cell::OnceCell, fmt};
+use std::{borrow::Cow, fmt, sync::OnceLock};
 
 use data_encoding::{BASE64, BASE64URL_NOPAD, HEXLOWER};
 use hmac::{Hmac, KeyInit, Mac};
@@ -112,12 +112,12 @@ pub struct Facts<'a> {
     /// The key for `|hmac-sha256`.
     pub key: Option<&'a Secret>,
     /// The body as JSON, parsed when the first selector asks for it.
-    pub document: &'a OnceCell<Option<Document>>,
+    pub document: &'a OnceLock<Option<Document>>,
 }
 
 impl<'a> Facts<'a> {
     /// Looks at the request alone.
-    pub fn of(received: &'a Received, public_url: &'a str, document: &'a OnceCell<Option<Document>>) -> Self {
+    pub fn of(received: &'a Received, public_url: &'a str, document: &'a OnceLock<Option<Document>>) -> Self {
         Self { received, public_url, fields: &[], event: None, event_type: None, key: None, document }
     }
 
@@ -137,6 +137,23 @@ impl Selector {
         let place = Place::parse(parts.next().unwrap_or_default(), setting)?;
         let transforms = parts.map(Transform::parse).collect::<Result<_, _>>()?;
         Ok(Self { place, transforms, text: text.to_owned() })
+    }
+
+    /// The header of this name, as it is.
+    pub fn header(name: HeaderName) -> Self {
+        let text = format!("header:{name}");
+        Self { place: Place::Header(name), transforms: Vec::new(), text }
+    }
+
+    /// The same place, nothing done with what lies there.
+    #[must_use]
+    pub fn plain(&self) -> Self {
+        Self { transforms: Vec::new(), ..self.clone() }
+    }
+
+    /// Whether the value goes through a keyed digest.
+    pub fn is_keyed(&self) -> bool {
+        self.transforms.contains(&Transform::HmacSha256)
     }
 
     /// Finds the value and transforms it.

@@ -5,6 +5,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(clippy::disallowed_methods, reason = "fakes run in tasks of their own and read the real clock")]
 
+mod admin;
+mod framing;
 mod server;
 mod support;
 mod upstream;

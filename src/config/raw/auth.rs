@@ -82,6 +82,8 @@ table! {
         auth: At<Proof> = r#""signature""#,
         /// Where the token is that must equal a secret, for `auth = "secret"`.
         token: Option<At<Selector>>,
+        /// The secrets that `token` may equal. Absent: the source's.
+        secrets: Many<SecretSource> = "[]",
         /// Only when this setting is `true`.
         only_with: Option<At<String>>,
         /// What the values that are sent back must look like.

@@ -20,6 +20,8 @@ table! {
         name: At<String>,
         /// The sender's documentation.
         documentation: Many<At<Url>> = "[]",
+        /// What the sender does when authentic requests are answered with errors, where that is drastic: said by `check`.
+        punishes_errors: Option<At<String>>,
         /// The scheme of a source that names none. Absent: the only one.
         default_scheme: Option<At<String>>,
         /// The ways the sender can prove itself, where there are several or where they need settings.

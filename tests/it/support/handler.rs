@@ -158,3 +158,13 @@ pub(crate) fn post(body: &str) -> String {
 pub(crate) fn post_with(lines: &str, body: &str) -> String {
     format!("POST /in/acme HTTP/1.1\r\nHost: gw.test\r\n{lines}Content-Length: {}\r\n\r\n{body}", body.len())
 }
+
+/// A head with these lines instead of `Content-Length`, and what follows it.
+pub(crate) fn head(lines: &str, rest: &str) -> String {
+    format!("POST /in/acme HTTP/1.1\r\nHost: gw.test\r\n{lines}\r\n{rest}")
+}
+
+/// A right head that announces chunks, and what follows it.
+pub(crate) fn chunked(rest: &str) -> String {
+    head("Transfer-Encoding: chunked\r\n", rest)
+}

@@ -1,0 +1,220 @@
+//! The composition root: from a configuration to a gateway that listens, and to its end.
+
+use std::{
+    io,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use crate::{
+    admin::{Admin, Probe},
+    clock::{Clock, SystemClock},
+    config::{
+        Configuration, Diagnostics, Environment, Input,
+        compile::{Compiled, Connect, Surroundings, compile},
+        read,
+    },
+    gateway::Gateway,
+    presets,
+    server::{ListenOn, Listener, Server, Shutdown},
+    stages::words::Refusal,
+    state::{claims::Claims, limits::ClientLimit, memory::MemoryClaims},
+    telemetry::{Metrics, Telemetry, UpstreamMetrics},
+    upstream::{Attempt, BoxFuture, HttpUpstream, Outbound, Settings, Tls, Upstream},
+};
+
+/// Settled events that are remembered, over all sources: some 430 MB at the very most.
+const SETTLED_MAX: u64 = 1_000_000;
+
+/// Reads and compiles a configuration. `connect` makes the way to each upstream.
+pub fn load(
+    file: &Path,
+    text: &str,
+    environment: &Environment,
+    strict: bool,
+    connect: &mut Connect<'_>,
+) -> (Option<Compiled>, Diagnostics) {
+    let presets = presets::all();
+    let name = file.display().to_string();
+    let configuration = read(&Input { name: &name, text, presets: &presets, environment });
+    let root = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let now = SystemClock.now().steady;
+    let surroundings = Surroundings { root, environment, schemas: &presets::schemas, strict, now };
+    let (compiled, found) = compile(&configuration, &surroundings, connect);
+    let Configuration { mut diagnostics, .. } = configuration;
+    diagnostics.extend(found);
+    (compiled.filter(|_| !diagnostics.has_errors()), diagnostics)
+}
+
+/// The way to an upstream for commands that never go there.
+pub fn nowhere(_name: &str, _settings: Settings) -> Result<Arc<dyn Upstream>, String> {
+    struct Nowhere;
+    impl Upstream for Nowhere {
+        fn deliver(&self, _outbound: Outbound) -> BoxFuture<'_, Attempt> {
+            Box::pin(async { Attempt::Full })
+        }
+    }
+    Ok(Arc::new(Nowhere))
+}
+
+/// What outlives a generation of the configuration: the shutdown, the numbers, the memory of events.
+pub struct Ground {
+    /// Signals and tasks.
+    pub shutdown: Shutdown,
+    /// The numbers, and the log of requests.
+    pub telemetry: Arc<Telemetry>,
+    /// Delivered events and those on their way.
+    pub claims: Claims,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    tls: Tls,
+}
+
+impl Ground {
+    /// Nothing is remembered yet.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            shutdown: Shutdown::new(),
+            telemetry: Arc::new(Telemetry::new(Arc::new(Metrics::new()))),
+            claims: Claims::new(Arc::new(MemoryClaims::new(SETTLED_MAX))),
+            clock,
+            tls: Tls::default(),
+        }
+    }
+
+    /// The way to an upstream, counted and logged.
+    pub fn connect(&self, name: &str, settings: Settings) -> Result<Arc<dyn Upstream>, String> {
+        let upstream = HttpUpstream::new(settings, &self.tls, self.shutdown.tasks.clone());
+        let inner = upstream.map_err(|error| format!("the upstream cannot be used: {error}"))?;
+        let metrics = self.telemetry.metrics.upstream(name);
+        Ok(Arc::new(Watched { name: name.to_owned(), inner, metrics }))
+    }
+}
+
+/// An upstream whose attempts are counted, and whose failures are logged.
+struct Watched {
+    name: String,
+    inner: HttpUpstream,
+    metrics: UpstreamMetrics,
+}
+
+impl Upstream for Watched {
+    fn deliver(&self, outbound: Outbound) -> BoxFuture<'_, Attempt> {
+        Box::pin(async move {
+            let attempt = self.inner.deliver(outbound).await;
+            self.note(&attempt);
+            attempt
+        })
+    }
+}
+
+impl Watched {
+    fn note(&self, attempt: &Attempt) {
+        let upstream = self.name.as_str();
+        match attempt {
+            Attempt::Delivered(_) => {
+                self.metrics.delivered.inc();
+            }
+            Attempt::Refused { status, .. } => {
+                self.metrics.refused.inc();
+                tracing::warn!(upstream, status = status.as_u16(), "the upstream refused an event");
+            }
+            Attempt::Ambiguous { error, .. } => {
+                self.metrics.ambiguous.inc();
+                tracing::warn!(upstream, error, "the upstream did not answer; the event may have arrived");
+            }
+            Attempt::NotSent { error, .. } => {
+                self.metrics.not_sent.inc();
+                tracing::warn!(upstream, error, "the upstream cannot be reached");
+            }
+            Attempt::Full => {
+                self.metrics.full.inc();
+                tracing::warn!(upstream, "the upstream has `max_in_flight` events already");
+            }
+        }
+    }
+}
+
+/// A gateway that listens.
+pub struct Running {
+    /// Where senders reach it, with the ports that were found for port 0.
+    pub listen: Vec<ListenOn>,
+    /// Where health and metrics are.
+    pub admin: ListenOn,
+    shutdown: Shutdown,
+    /// The admin door ends last: while the other drains, it has to say so.
+    admin_shutdown: Shutdown,
+    readiness: Arc<Readiness>,
+    drain_delay: Duration,
+    drain_timeout: Duration,
+}
+
+/// Whether the process should get traffic.
+#[derive(Debug, Default)]
+struct Readiness {
+    draining: AtomicBool,
+}
+
+impl Probe for Readiness {
+    fn not_ready(&self) -> Vec<&'static str> {
+        if self.draining.load(Ordering::Relaxed) { vec![Refusal::Draining.as_str()] } else { Vec::new() }
+    }
+}
+
+impl Running {
+    /// Opens all listeners, then starts to accept on them: either everything runs or nothing does.
+    pub async fn start(compiled: Compiled, ground: &Ground) -> io::Result<Self> {
+        let Ground { shutdown, telemetry, claims, clock, .. } = ground;
+        let metrics = telemetry.metrics.clone();
+        let (client_limit, apply_to_private) = compiled.client_limit;
+        let clients = ClientLimit::new(client_limit, apply_to_private, clock.now().steady);
+        let gateway = Gateway::new(compiled.sources, claims.clone(), clients, clock.clone(), telemetry.clone());
+        let mut listeners = Vec::new();
+        for on in &compiled.listen {
+            listeners.push(bind(on).await?);
+        }
+        let admin_listener = bind(&compiled.admin).await?;
+        let admin = admin_listener.local()?;
+
+        let connections = metrics.connections.clone();
+        let server = Server::new(compiled.server, Arc::new(gateway), clock.clone(), shutdown.clone(), connections);
+        let server = Arc::new(server);
+        let mut listen = Vec::new();
+        for listener in listeners {
+            listen.push(listener.local()?);
+            let server = server.clone();
+            shutdown.tasks.spawn(async move { server.serve(listener).await });
+        }
+        let (readiness, admin_shutdown) = (Arc::new(Readiness::default()), Shutdown::new());
+        let pages = Admin::new(Vec::new(), readiness.clone(), metrics, admin_shutdown.clone());
+        admin_shutdown.tasks.spawn(async move { pages.serve(admin_listener).await });
+        Ok(Self {
+            listen,
+            admin,
+            shutdown: shutdown.clone(),
+            admin_shutdown,
+            readiness,
+            drain_delay: compiled.drain_delay,
+            drain_timeout: compiled.drain_timeout,
+        })
+    }
+
+    /// Says that it is not ready, goes on for the drain delay, then stops accepting and waits for the work under way.
+    /// Whether all of it ended in time.
+    pub async fn drain(self) -> bool {
+        self.readiness.draining.store(true, Ordering::Relaxed);
+        tokio::time::sleep(self.drain_delay).await;
+        let drained = self.shutdown.drain(self.drain_timeout).await;
+        self.admin_shutdown.drain(Duration::from_secs(1)).await;
+        drained
+    }
+}
+
+async fn bind(on: &ListenOn) -> io::Result<Listener> {
+    let bound = Listener::bind(on).await;
+    bound.map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {on}: {error}")))
+}

@@ -1,0 +1,126 @@
+//! The commands. Each ends with 0 when all is well, 1 when the answer is no, 2 for usage and configuration.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing is what commands are for")]
+
+mod check;
+mod presets;
+mod run;
+
+use std::{
+    fs,
+    io::{self, IsTerminal as _},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::{
+    app,
+    config::{
+        Diagnostics, Environment,
+        compile::{Compiled, Connect},
+    },
+};
+
+/// The answer is no.
+const NO: u8 = 1;
+
+/// The command line or the configuration is wrong.
+const USAGE: u8 = 2;
+
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    about = "A receiver-side webhook gateway: verify, split, check, deduplicate and forward, byte for byte"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve until SIGTERM, which drains
+    #[command(after_help = "Example: hooksieve run -c hooksieve.toml")]
+    Run(ConfigFile),
+    /// Read the configuration as `run` would, say what is wrong, and list the sources
+    #[command(after_help = "Example: hooksieve check -c hooksieve.toml --strict")]
+    Check(check::Options),
+    /// List the senders that are known
+    #[command(after_help = "Example: hooksieve presets show elan > elan.toml")]
+    Presets(presets::Options),
+}
+
+/// Where the configuration is.
+#[derive(Args, Clone, Debug)]
+struct ConfigFile {
+    /// The configuration file
+    #[arg(short, long, value_name = "FILE", default_value = "hooksieve.toml")]
+    config: PathBuf,
+}
+
+/// How tables are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people
+    Text,
+    /// One JSON document
+    Json,
+}
+
+/// Runs the command that was typed.
+pub fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Run(file) => run::run(&file),
+        Command::Check(options) => check::check(&options),
+        Command::Presets(options) => presets::presets(&options),
+    };
+    ExitCode::from(outcome)
+}
+
+impl ConfigFile {
+    /// Reads and compiles it. What is wrong is in the diagnostics; `Err` when there is no file to find anything in.
+    fn load(&self, strict: bool, connect: &mut Connect<'_>) -> Result<(Option<Compiled>, Diagnostics), String> {
+        let text = read(&self.config)?;
+        Ok(app::load(&self.config, &text, &Environment::of_process(), strict, connect))
+    }
+}
+
+/// Reads a file, or says which one cannot be read and why.
+fn read(path: &Path) -> Result<String, String> {
+    fs::read_to_string(path).map_err(|error| {
+        let help = match error.kind() {
+            io::ErrorKind::NotFound => "\n  help: start from config.example.toml, or name the file with `-c FILE`",
+            _ => "",
+        };
+        format!("error: cannot read {}: {error}{help}", path.display())
+    })
+}
+
+/// Prints what is wrong, to standard error.
+fn complain(found: &Diagnostics) {
+    if !found.is_empty() {
+        eprintln!("{}", found.render(io::stderr().is_terminal()));
+    }
+}
+
+/// Prints a problem with the command itself.
+fn usage(problem: &str) -> u8 {
+    eprintln!("{problem}");
+    USAGE
+}
+
+/// Rows under headings, as wide as they must be.
+fn columns<const N: usize>(headings: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
+    let mut lines = vec![headings.map(str::to_owned)];
+    lines.extend(rows);
+    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or_default();
+    let widths: Vec<usize> = (0..N).map(width).collect();
+    let mut out = String::new();
+    for line in &lines {
+        let cells: Vec<String> = line.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        out.push_str(cells.join("  ").trim_end());
+        out.push('\n');
+    }
+    out
+}

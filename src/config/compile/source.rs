@@ -1,0 +1,399 @@
+//! One source, whole.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::HeaderName;
+
+use super::{Context, Sender, auth::Secrets, text::is_part_of};
+use crate::{
+    config::{
+        Key,
+        raw::{
+            auth::Kind,
+            events::{Batch, DeliveryMode, OnConflict, OnFiltered, OnMissing, OnStoreError, OnViolation},
+            source::{Active, Mode},
+        },
+    },
+    gateway::source::{self, Dedup, Delivery, MediaTypes, Source},
+    secret::Secret,
+    stages::{
+        answer::AnswerPolicy,
+        authenticate::{self, Authenticator},
+        check::Policy,
+        greet::Greeter,
+        recognize::{Pattern, Recognizer},
+        schemes::Scheme,
+        selector::{Place, Selector},
+        split::Envelope,
+    },
+    state::claims::{LEASE_MAX, LEASE_MIN, WINDOW_MAX},
+};
+
+/// What stands in for quarantine until there is a journal.
+const PICK: &str = "without a journal write \"reject\", \"drop\" or \"forward\"";
+
+/// What a lease leaves for settling, after the upstream's timeout (D-13).
+const LEASE_MARGIN: Duration = Duration::from_secs(5);
+
+impl Context<'_> {
+    /// The source and its sender. `None` when something is wrong, which is then reported.
+    pub(super) fn source(&mut self, name: &str) -> Option<(Source, Sender)> {
+        let before = self.found.errors();
+        let written = self.written;
+        let secrets = self.secrets(&written.secrets);
+        let rules = self.rules(&secrets);
+        let greeter = self.greeter(&secrets);
+        let delivery = self.delivery();
+        let mut recognizer = self.recognizer();
+        let checker = self.checker();
+        if let (Some(recognizer), Some(checker)) = (&mut recognizer, &checker) {
+            recognizer.known.extend(checker.types.keys().cloned());
+        }
+        self.needs_journal();
+        let dedup = self.dedup(delivery.as_ref().map_or(Duration::ZERO, longest_timeout));
+        let limit = written.limit.as_ref().map(|limit| self.limit(limit));
+        let envelope = self.envelope();
+        self.unsigned_identity(recognizer.as_ref());
+        if self.found.errors() > before {
+            return None;
+        }
+        let rules = rules?;
+        let public_url = self.public_url();
+        let credentials = rules.iter().flat_map(|(rule, _)| credential_headers(&rule.scheme)).collect();
+        let authenticator =
+            Authenticator::new(rules.iter().map(|(rule, _)| rule.clone()).collect(), public_url.clone());
+        let source = Source {
+            name: Arc::from(name),
+            path: written.path.value.0.clone(),
+            body_max: usize::try_from(written.max_body.value.0).unwrap_or(usize::MAX),
+            deadline: written.deadline.value,
+            allow: written.allow.iter().map(|cidr| cidr.value.0).collect(),
+            active: match written.active.value {
+                Active::Yes => source::Active::Yes,
+                Active::Drop => source::Active::Drop,
+                Active::Hold | Active::Refuse => source::Active::Refuse,
+            },
+            mode: match written.mode.value {
+                Mode::Enforce => source::Mode::Enforce,
+                Mode::Observe => source::Mode::Observe,
+            },
+            media_types: media_types(&written.content_types),
+            authenticator: authenticator.ok()?,
+            greeter: Greeter { rules: greeter?, public_url, key: secrets.first().map(|named| named.key.clone()) },
+            limit: limit.flatten(),
+            envelope: envelope?,
+            recognizer: recognizer?,
+            on_filtered: match written.events.on_filtered.value {
+                OnFiltered::Drop => Policy::Drop,
+                OnFiltered::Forward => Policy::Forward,
+                OnFiltered::Quarantine => Policy::Quarantine,
+            },
+            checker: checker?,
+            dedup: dedup?,
+            delivery: delivery?,
+            answers: self.answers(),
+            credentials,
+        };
+        let provider = written.provider.as_ref().map(|id| id.value.clone());
+        Some((source, Sender { path: written.path.value.0.clone(), provider, rules }))
+    }
+
+    /// The rules of authentication, each with the secret that satisfies it.
+    fn rules(&mut self, secrets: &Secrets) -> Option<Vec<(authenticate::Rule, Option<Secret>)>> {
+        let written = self.written;
+        if written.auth.is_empty() {
+            let help = "name a preset with `provider = …`, or describe the sender with `[[sources.NAME.auth]]`";
+            self.error(&written.at, "the source does not say how its sender proves itself", help);
+            return None;
+        }
+        let mut rules = Vec::new();
+        for rule in &written.auth {
+            rules.push(self.rule(rule, secrets)?);
+        }
+        let open = written.auth.iter().find(|rule| rule.kind.value == Kind::None);
+        if let Some(rule) = open {
+            if written.auth.len() > 1 {
+                self.error(&rule.kind.key, "`none` stands beside other rules", "leave it out: all rules must verify");
+            } else if !written.allow_unauthenticated.value {
+                let help = "give it a scheme and secrets, or write `allow_unauthenticated = true` if anybody may send";
+                self.error(&rule.kind.key.clone(), "the source has no authentication", help);
+            } else {
+                self.warn(
+                    &written.allow_unauthenticated.key,
+                    "anybody can send events to this source",
+                    "restrict it with `allow`, at least",
+                );
+            }
+        }
+        for (name, source) in &written.require_headers {
+            rules.push(self.required_header(&name.0, source)?);
+        }
+        Some(rules)
+    }
+
+    fn greeter(&mut self, secrets: &Secrets) -> Option<Vec<crate::stages::greet::Handshake>> {
+        let rules: Vec<_> = self.written.handshake.iter().map(|rule| self.handshake(rule, secrets)).collect();
+        rules.into_iter().collect::<Option<Vec<_>>>().map(|rules| rules.into_iter().flatten().collect())
+    }
+
+    fn envelope(&mut self) -> Option<Envelope> {
+        let events = &self.written.events;
+        let split = match &events.split {
+            Some(pointer) => Some(self.pointer(pointer)?),
+            None => None,
+        };
+        let unwrap = match events.unwrap.value.0.as_str() {
+            "" => None,
+            _ => Some(self.pointer(&events.unwrap)?),
+        };
+        Some(Envelope { split, unwrap, ..Envelope::default() })
+    }
+
+    fn recognizer(&mut self) -> Option<Recognizer> {
+        let events = &self.written.events;
+        let patterns = |written: &[crate::config::At<crate::config::Glob>]| {
+            written.iter().map(|glob| Pattern::new(glob.value.0.clone())).collect::<Vec<_>>()
+        };
+        let mut filters = Vec::new();
+        for (pointer, wanted) in &events.r#where {
+            let pointer = crate::stages::json::Pointer::parse(&pointer.0);
+            let values = wanted.iter().map(|value| value.value.to_string()).collect();
+            filters.push((pointer.ok()?, values));
+        }
+        let known = self.written.schema.iter().flat_map(|schema| schema.known.iter());
+        Some(Recognizer {
+            types: self.selectors(&events.r#type)?,
+            identity: self.selectors(&events.id)?,
+            aliases: events.aliases.iter().map(|(name, of)| (name.clone(), of.value.clone())).collect(),
+            known: known.map(|name| name.value.clone()).collect(),
+            allow: patterns(&events.allow),
+            deny: patterns(&events.deny),
+            filters,
+        })
+    }
+
+    fn delivery(&mut self) -> Option<Delivery> {
+        let written = self.written;
+        let delivery = &written.delivery;
+        let target = self.target(&written.upstream.value, &written.upstream.key)?;
+        let mut routes = Vec::new();
+        for (glob, upstream) in &delivery.routes {
+            routes.push((Pattern::new(glob.0.clone()), self.target(&upstream.value, &upstream.key)?));
+        }
+        // A name that is written out counts before one with a star, and a longer one before a shorter.
+        routes.sort_by_key(|(pattern, _)| pattern.precedence());
+        let as_array = delivery.batch.value == Batch::Array;
+        if as_array && !delivery.routes.is_empty() {
+            let key = delivery.batch.key.clone();
+            self.error(
+                &key,
+                "one request cannot go to several upstreams",
+                "leave `routes` out, or write `batch = \"events\"`",
+            );
+        }
+        if delivery.relay.value && (as_array || written.events.split.is_some()) {
+            let key = delivery.relay.key.clone();
+            self.error(&key, "`relay` is for single events", "leave `relay` out, or `events.split` and `batch`");
+        }
+        Some(Delivery {
+            as_array,
+            concurrency: delivery.concurrency.value.0 as usize,
+            ordered: delivery.ordered.value,
+            routes,
+            target,
+            relay: delivery.relay.value,
+        })
+    }
+
+    fn target(&mut self, name: &str, key: &Key) -> Option<Arc<source::Target>> {
+        let found = self.targets.get(name).cloned();
+        if found.is_none()
+            && !self.raw.upstreams.unreadable.contains(name)
+            && !self.raw.upstreams.entries.contains_key(name)
+        {
+            let known: Vec<_> = self.raw.upstreams.entries.keys().map(|known| format!("`{known}`")).collect();
+            let help = match known.as_slice() {
+                [] => format!("add a table `[upstreams.{name}]` with its `url`"),
+                known => format!("add a table `[upstreams.{name}]`, or write one of {}", known.join(", ")),
+            };
+            self.error(key, format!("there is no upstream `{name}`"), help);
+        }
+        found
+    }
+
+    fn dedup(&mut self, upstream_timeout: Duration) -> Option<Dedup> {
+        let dedup = &self.written.dedup;
+        let shortest = upstream_timeout + LEASE_MARGIN;
+        let lease = match &dedup.lease {
+            Some(lease) if lease.value < shortest => {
+                let help = format!("write at least {}s: the upstream's timeout and 5s", shortest.as_secs());
+                self.error(&lease.key, "the lease ends while the upstream may still answer", help);
+                return None;
+            }
+            Some(lease) => lease.value,
+            None => shortest,
+        };
+        let lease = lease.clamp(LEASE_MIN, LEASE_MAX.max(shortest));
+        let needed = self.tolerance * 2 + lease;
+        if dedup.enabled.value && dedup.window.value < needed && !self.tolerance.is_zero() {
+            let help =
+                format!("write at least {}s: twice the tolerance of the signed time, and the lease", needed.as_secs());
+            self.error(&dedup.window.key, "the window leaves a gap in which a replay passes", help);
+            return None;
+        }
+        if dedup.window.value > WINDOW_MAX {
+            self.error(&dedup.window.key, "the window is longer than seven days", "write \"7d\" or less");
+            return None;
+        }
+        if !dedup.enabled.value
+            && self.tolerance.is_zero()
+            && self.written.auth.iter().any(|rule| rule.kind.value != Kind::None)
+        {
+            self.warn(
+                &dedup.enabled.key,
+                "a captured request can be replayed for ever",
+                "nothing signed says when: let repeats be looked for",
+            );
+        }
+        Some(Dedup {
+            enabled: dedup.enabled.value,
+            window: dedup.window.value,
+            lease,
+            join_timeout: dedup.join_timeout.value,
+            on_missing: match dedup.on_missing.value {
+                OnMissing::Digest => source::OnMissing::Digest,
+                OnMissing::Forward => source::OnMissing::Forward,
+                OnMissing::Reject => source::OnMissing::Reject,
+            },
+            forward_on_store_error: dedup.on_store_error.value == OnStoreError::Forward,
+            on_conflict: match dedup.on_conflict.value {
+                OnConflict::Forward => Policy::Forward,
+                OnConflict::Quarantine => Policy::Quarantine,
+            },
+        })
+    }
+
+    /// An identity that is not signed can be changed by whoever replays a captured request (R-16).
+    fn unsigned_identity(&mut self, recognizer: Option<&Recognizer>) {
+        let Some(recognizer) = recognizer.filter(|_| !self.signed.is_empty()) else { return };
+        let is_signed = |wanted: &Selector| {
+            let covered = |part: &Selector| is_part_of(wanted, part) || (wanted.place == Place::Type && is_body(part));
+            self.signed.iter().any(covered)
+        };
+        let unsigned = recognizer.identity.iter().find(|selector| !is_signed(selector));
+        if let Some(selector) = unsigned {
+            let message =
+                format!("`{selector:?}` is not signed: a captured request with another value would pass as new");
+            let key = self.written.events.id.first().map_or(&self.written.at, |id| &id.key).clone();
+            self.warn(&key, message, "add `body|sha256` to `id`");
+        }
+    }
+
+    /// Policies that need a journal, which this version does not have.
+    fn needs_journal(&mut self) {
+        let written = self.written;
+        if let Some(schema) = &written.schema {
+            for (key, policy, name) in [
+                (&schema.on_violation.key, schema.on_violation.value, "on_violation"),
+                (&schema.on_unknown.key, schema.on_unknown.value, "on_unknown"),
+            ] {
+                if policy == OnViolation::Quarantine {
+                    self.quarantine(key, &format!("schema.{name}"), PICK);
+                }
+                if let Some(punishes) = self.preset.and_then(|preset| preset.punishes_errors.as_ref())
+                    && policy == OnViolation::Reject
+                {
+                    self.warn(
+                        key,
+                        format!("this answers authentic requests with 422, and {}", punishes.value),
+                        "write \"drop\" or \"forward\"",
+                    );
+                }
+            }
+        }
+        if written.events.on_filtered.value == OnFiltered::Quarantine {
+            self.quarantine(
+                &written.events.on_filtered.key,
+                "events.on_filtered",
+                "without a journal write \"drop\" or \"forward\"",
+            );
+        }
+        if written.dedup.on_conflict.value == OnConflict::Quarantine {
+            self.quarantine(&written.dedup.on_conflict.key, "dedup.on_conflict", "without a journal write \"forward\"");
+        }
+        if written.active.value == Active::Hold {
+            self.error(
+                &written.active.key,
+                "`hold` needs a journal, which this version does not have",
+                "write \"refuse\": the sender then keeps its events",
+            );
+        }
+        let mode = &written.delivery.mode;
+        if mode.value == DeliveryMode::Queued {
+            let help = "write `delivery.mode = \"sync\"`: the sender waits for the application";
+            if mode.key.preset().is_some() {
+                self.warn(
+                    &written.at,
+                    "the preset asks for queued delivery, which needs a journal; it is delivered in \"sync\" mode",
+                    help,
+                );
+            } else {
+                self.error(&mode.key, "queued delivery needs a journal, which this version does not have", help);
+            }
+        }
+    }
+
+    fn quarantine(&mut self, key: &Key, name: &str, help: &str) {
+        let message = format!("`{name} = \"quarantine\"` needs a journal, which this version does not have");
+        // What the preset says is answered in the operator's own table.
+        let place = if key.preset().is_some() { self.written.at.clone() } else { key.clone() };
+        let help = format!("{help} for `{}.{name}`", self.written.at.path());
+        self.error(&place, message, help);
+    }
+
+    fn public_url(&self) -> Arc<str> {
+        let url = self.raw.server.public_url.as_ref().map(|url| url.value.0.to_string()).unwrap_or_default();
+        Arc::from(url.trim_end_matches('/'))
+    }
+
+    fn answers(&self) -> AnswerPolicy {
+        let reply = &self.written.reply;
+        let success = reply.success.as_ref();
+        AnswerPolicy {
+            success: success.map(|success| (success.status.status(), Bytes::from(success.body.value.0.clone()))),
+            unauthenticated: reply.unauthenticated.status(),
+        }
+    }
+}
+
+fn is_body(part: &Selector) -> bool {
+    part.place == Place::Body
+}
+
+fn longest_timeout(delivery: &Delivery) -> Duration {
+    let targets = delivery.routes.iter().map(|(_, target)| target.timeout);
+    targets.chain([delivery.target.timeout]).max().unwrap_or_default()
+}
+
+/// The headers a scheme reads its credential from: they are not passed on.
+fn credential_headers(scheme: &Scheme) -> Vec<HeaderName> {
+    let from = match scheme {
+        Scheme::Hmac(scheme) => &scheme.signature.from,
+        Scheme::None => return Vec::new(),
+        Scheme::Rsa(scheme) => &scheme.signature.from,
+        Scheme::Token(scheme) => &scheme.from,
+    };
+    let header = |selector: &Selector| match &selector.place {
+        Place::Header(name) => Some(name.clone()),
+        _ => None,
+    };
+    from.iter().filter_map(header).collect()
+}
+
+fn media_types(written: &[crate::config::At<crate::config::MediaType>]) -> MediaTypes {
+    if written.iter().any(|media_type| media_type.value.0 == "*/*") {
+        return MediaTypes::Any;
+    }
+    MediaTypes::Only(written.iter().map(|media_type| media_type.value.0.to_ascii_lowercase()).collect())
+}

@@ -1,0 +1,366 @@
+//! A source as it runs: the settings of every stage, and what they make of one event.
+
+use std::{
+    net::IpAddr,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, header::CONTENT_TYPE};
+use ipnet::IpNet;
+
+use crate::{
+    stages::{
+        answer::{Answer, AnswerPolicy},
+        authenticate::{Authentic, Authenticator},
+        check::{Checker, Offence, Policy},
+        greet::Greeter,
+        json::{Document, Limits},
+        receive::Client,
+        recognize::{Pattern, Recognizer},
+        selector::{Facts, Selector},
+        split::{self, Batch, Envelope, Event},
+        vouch::Voucher,
+        words::{Cause, Refusal, Verdict},
+    },
+    state::{
+        key::{BucketKey, Digest, EventKey},
+        limits::SourceLimit,
+    },
+    upstream::Upstream,
+};
+
+/// Everything about one source.
+#[derive(Debug)]
+pub struct Source {
+    /// The operator's name for it.
+    pub name: Arc<str>,
+    /// Where its sender posts to, byte for byte.
+    pub path: String,
+    /// Largest body, in bytes.
+    pub body_max: usize,
+    /// For the whole answer.
+    pub deadline: Duration,
+    /// Client addresses that may send; empty means all.
+    pub allow: Vec<IpNet>,
+    /// Whether it is switched on.
+    pub active: Active,
+    /// Whether anything is refused but failed authentication.
+    pub mode: Mode,
+    /// Content types that are taken.
+    pub media_types: MediaTypes,
+    /// Who may send.
+    pub authenticator: Authenticator,
+    /// How tests of the sender are answered.
+    pub greeter: Greeter,
+    /// The source's own limit.
+    pub limit: Option<Limit>,
+    /// How events are packed.
+    pub envelope: Envelope,
+    /// What events are, and which are wanted.
+    pub recognizer: Recognizer,
+    /// What happens to events that are not wanted.
+    pub on_filtered: Policy,
+    /// What events must look like.
+    pub checker: Checker,
+    /// How repeats are recognised.
+    pub dedup: Dedup,
+    /// Where events go.
+    pub delivery: Delivery,
+    /// What the sender is told.
+    pub answers: AnswerPolicy,
+    /// Headers that carry the sender's credentials.
+    pub credentials: Vec<HeaderName>,
+}
+
+/// Whether a source is switched on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Active {
+    /// Authentic requests are acknowledged and dropped.
+    Drop,
+    /// Everything is answered 503, so that the sender keeps it.
+    Refuse,
+    /// As usual.
+    Yes,
+}
+
+/// Whether checks decide or only count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// They decide.
+    Enforce,
+    /// Only failed authentication is refused; everything else is counted and forwarded.
+    Observe,
+}
+
+/// A source's own limit.
+#[derive(Debug)]
+pub struct Limit {
+    /// The buckets.
+    pub buckets: SourceLimit,
+    /// What tells buckets apart; empty means that there is one, charged one per request.
+    pub by: Vec<Selector>,
+}
+
+/// Content types that are taken.
+#[derive(Clone, Debug)]
+pub enum MediaTypes {
+    /// Every one, or none.
+    Any,
+    /// These, in lower case and without parameters; `*` stands for any run of characters.
+    Only(Vec<String>),
+}
+
+/// How repeats are recognised.
+#[derive(Clone, Copy, Debug)]
+pub struct Dedup {
+    /// Whether they are at all.
+    pub enabled: bool,
+    /// How long a delivered event is remembered.
+    pub window: Duration,
+    /// How long a delivery may hold its claim.
+    pub lease: Duration,
+    /// How long a twin waits for the one in flight.
+    pub join_timeout: Duration,
+    /// What stands in for a missing identity.
+    pub on_missing: OnMissing,
+    /// Whether events are forwarded unclaimed when the store fails.
+    pub forward_on_store_error: bool,
+    /// What happens to an event with the identity of another one.
+    pub on_conflict: Policy,
+}
+
+/// What stands in for a missing identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnMissing {
+    /// The SHA-256 of the event's bytes.
+    Digest,
+    /// Nothing: the event is forwarded whenever it comes.
+    Forward,
+    /// The event is rejected.
+    Reject,
+}
+
+/// Where events go.
+#[derive(Debug)]
+pub struct Delivery {
+    /// One request with all clean events of a batch, instead of one each.
+    pub as_array: bool,
+    /// Events of one batch in flight.
+    pub concurrency: usize,
+    /// Whether an event waits for the one before it.
+    pub ordered: bool,
+    /// By event type; the first that matches.
+    pub routes: Vec<(Pattern, Arc<Target>)>,
+    /// For all others.
+    pub target: Arc<Target>,
+    /// Whether a single event's 2xx answer goes back to the sender.
+    pub relay: bool,
+}
+
+/// An upstream and how it wants its requests.
+pub struct Target {
+    /// The operator's name for it.
+    pub name: Arc<str>,
+    /// The way there.
+    pub upstream: Arc<dyn Upstream>,
+    /// The headers it gets.
+    pub voucher: Voucher,
+    /// How long one attempt may take.
+    pub timeout: Duration,
+}
+
+impl std::fmt::Debug for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Target({})", self.name)
+    }
+}
+
+/// An event on its way out.
+#[derive(Clone, Debug)]
+pub struct Parcel {
+    /// Its identity; `None` when repeats of it cannot be told.
+    pub key: Option<EventKey>,
+    /// The SHA-256 of its bytes.
+    pub digest: Digest,
+    /// Its type, as sent.
+    pub event_type: Option<String>,
+    /// Exactly the bytes that were verified.
+    pub bytes: Bytes,
+    /// Position and size of its batch, from one.
+    pub batch: Option<(usize, usize)>,
+    /// Whether the event is all there is in the body.
+    pub is_whole_body: bool,
+    /// Where it goes.
+    pub target: Arc<Target>,
+}
+
+/// What is to happen to one event.
+#[derive(Clone, Debug)]
+pub enum Plan {
+    /// It is decided already; an offence says what is wrong with the event.
+    Decided(Verdict, Option<Offence>),
+    /// It is to be delivered; an offence was only observed.
+    Deliver(Box<Parcel>, Option<Offence>),
+}
+
+impl Source {
+    /// The methods it takes, for `Allow`.
+    pub fn methods(&self) -> String {
+        let mut methods = vec!["POST"];
+        for method in self.greeter.methods() {
+            if !methods.contains(&method.as_str()) {
+                methods.push(method.as_str());
+            }
+        }
+        methods.join(", ")
+    }
+
+    /// Whether it takes this method.
+    pub fn takes(&self, method: &Method) -> bool {
+        method == Method::POST || self.greeter.methods().any(|known| known == method)
+    }
+
+    /// Whether this client may send at all.
+    pub fn admits(&self, client: &Client) -> bool {
+        let inside = |address: &IpAddr| self.allow.iter().any(|net| net.contains(&address.to_canonical()));
+        self.allow.is_empty() || client.address.as_ref().is_some_and(inside)
+    }
+
+    /// The events of an authentic request.
+    pub fn split(&self, authentic: &Authentic) -> Result<Batch, Refusal> {
+        if !self.media_types.take(authentic.head().headers.get(CONTENT_TYPE)) {
+            return Err(Refusal::MediaType);
+        }
+        let document = Document::parse(authentic.body().clone(), &Limits::default())
+            .map_err(|malformed| malformed.fault.refusal())?;
+        Ok(split::split(document, &self.envelope)?)
+    }
+
+    /// What is to happen to one event: its own test, its type, its filters, its schema, its identity, in this order.
+    pub fn plan(&self, authentic: &Authentic, event: Event<'_>, size: Option<usize>) -> (Plan, Option<Answer>) {
+        if let Some(Ok(answer)) = self.greeter.event(authentic.received(), event.value()) {
+            return (Plan::Decided(Verdict::Handshake, None), Some(answer));
+        }
+        let document = OnceLock::new();
+        let facts = Facts { event: Some(event.value()), ..Facts::of(authentic.received(), "", &document) };
+        let event_type = self.recognizer.event_type(&facts);
+        let names = event_type.as_ref().map(|known| (known.name.as_ref(), known.sent.as_ref()));
+        let unwanted = self.recognizer.unwanted(event_type.as_ref(), event.value());
+        let offence = match unwanted {
+            Some(cause) => Some((self.on_filtered, Offence { cause, violation: None })),
+            None => self
+                .checker
+                .check(names, self.recognizer.knows(event_type.as_ref()), event)
+                .err()
+                .map(|offence| (self.checker.policy(offence.cause), offence)),
+        };
+        if let Some((policy, offence)) = &offence
+            && let Some(verdict) = policy.verdict(offence.cause)
+            && self.mode == Mode::Enforce
+        {
+            return (Plan::Decided(verdict, Some(offence.clone())), None);
+        }
+        let offence = offence.map(|(_, offence)| offence);
+        let plan = self.parcel(&facts, names.map(|(_, sent)| sent), event, size);
+        (plan.map_or_else(|verdict| Plan::Decided(verdict, None), |parcel| Plan::Deliver(parcel, offence)), None)
+    }
+
+    fn parcel(
+        &self,
+        facts: &Facts<'_>,
+        event_type: Option<&str>,
+        event: Event<'_>,
+        size: Option<usize>,
+    ) -> Result<Box<Parcel>, Verdict> {
+        let bytes = event.bytes();
+        let digest = Digest::of(&bytes);
+        let key = match (self.recognizer.identity(facts), self.dedup.on_missing) {
+            (Some(parts), _) => Some(EventKey::new(&self.name, parts.iter().map(Vec::as_slice))),
+            (None, OnMissing::Digest) => Some(EventKey::of_bytes(&self.name, &digest)),
+            (None, OnMissing::Reject) if self.mode == Mode::Enforce => {
+                return Err(Verdict::Reject(Cause::IdentityMissing));
+            }
+            (None, OnMissing::Forward | OnMissing::Reject) => None,
+        };
+        let target = self.target(event_type);
+        let batch = size.map(|size| (event.index() + 1, size));
+        let event_type = event_type.map(str::to_owned);
+        let is_whole_body = bytes.len() == facts.received.body.len();
+        Ok(Box::new(Parcel { key, digest, event_type, bytes, batch, is_whole_body, target }))
+    }
+
+    /// An identity for an event whose repeats cannot be told: no other event has it.
+    pub fn unique_key(&self, traceparent: &str, parcel: &Parcel) -> EventKey {
+        let position = parcel.batch.map_or(0, |(position, _)| position).to_be_bytes();
+        EventKey::new(&self.name, [traceparent.as_bytes(), &position])
+    }
+
+    /// The whole body as one event of unknown kind: for sources that only observe.
+    pub fn opaque(&self, authentic: &Authentic) -> Plan {
+        let (bytes, digest) = (authentic.body().clone(), Digest::of(authentic.body()));
+        let key = Some(EventKey::of_bytes(&self.name, &digest));
+        let target = self.target(None);
+        let parcel = Parcel { key, digest, event_type: None, bytes, batch: None, is_whole_body: true, target };
+        Plan::Deliver(Box::new(parcel), None)
+    }
+
+    fn target(&self, event_type: Option<&str>) -> Arc<Target> {
+        let routed = event_type.and_then(|name| self.delivery.routes.iter().find(|(pattern, _)| pattern.matches(name)));
+        routed.map_or_else(|| self.delivery.target.clone(), |(_, target)| target.clone())
+    }
+}
+
+impl Plan {
+    /// The event on its way out, if it is.
+    pub fn parcel(&self) -> Option<&Parcel> {
+        match self {
+            Self::Decided(..) => None,
+            Self::Deliver(parcel, _) => Some(parcel),
+        }
+    }
+
+    /// Whether the event takes its whole request with it.
+    pub fn is_rejected(&self) -> bool {
+        matches!(self, Self::Decided(Verdict::Reject(_), _))
+    }
+}
+
+impl Limit {
+    /// How many events each bucket is charged for, in the order the buckets first occur.
+    pub fn charges(&self, authentic: &Authentic, plans: &[Plan]) -> Vec<(BucketKey, u32)> {
+        let mut charges: Vec<(BucketKey, u32)> = Vec::new();
+        for parcel in plans.iter().filter_map(Plan::parcel) {
+            let key = self.bucket(authentic, parcel);
+            match charges.iter_mut().find(|(known, _)| *known == key) {
+                Some((_, count)) => *count += 1,
+                None => charges.push((key, 1)),
+            }
+        }
+        charges
+    }
+
+    /// Absent values count as empty ones.
+    fn bucket(&self, authentic: &Authentic, parcel: &Parcel) -> BucketKey {
+        let event = Document::parse(parcel.bytes.clone(), &Limits::default()).ok();
+        let unparsed = OnceLock::new();
+        let facts = Facts {
+            event: event.as_ref().map(Document::root),
+            event_type: parcel.event_type.as_deref(),
+            ..Facts::of(authentic.received(), "", &unparsed)
+        };
+        let values: Vec<_> = self.by.iter().map(|by| by.find(&facts).ok().flatten().unwrap_or_default()).collect();
+        BucketKey::new(values.iter().map(AsRef::as_ref))
+    }
+}
+
+impl MediaTypes {
+    /// Whether a request with this `Content-Type` is taken.
+    pub fn take(&self, sent: Option<&HeaderValue>) -> bool {
+        let Self::Only(types) = self else { return true };
+        let Some(sent) = sent.and_then(|value| value.to_str().ok()) else { return false };
+        let essence = sent.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        types.iter().any(|known| Pattern::new(known.as_str()).matches(&essence))
+    }
+}

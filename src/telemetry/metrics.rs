@@ -1,0 +1,356 @@
+//! The metrics: declared in one list, counted through handles that are looked up once.
+
+use std::{
+    borrow::Cow,
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, OnceLock},
+    time::Duration,
+};
+
+use prometheus_client::{
+    encoding::text::encode,
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
+    registry::{Metric, Registry},
+};
+
+use super::{
+    dedup::{ABANDONED, COMMIT_FAILED, CONFLICTS, DedupMetrics, EVICTED, FENCED, IN_FLIGHT, LEASE_EXPIRED, SETTLED},
+    words::{Outcome, Reason},
+};
+use crate::stages::words::Verdict;
+
+/// One metric, as `docs/telemetry.md` shows it.
+#[derive(Clone, Copy, Debug)]
+pub struct Declared {
+    /// The name as it is scraped.
+    pub name: &'static str,
+    /// `counter`, `gauge`, `histogram` or `info`.
+    pub kind: &'static str,
+    /// The names of its labels.
+    pub labels: &'static [&'static str],
+    /// What it counts.
+    pub help: &'static str,
+}
+
+const fn declare(
+    name: &'static str,
+    kind: &'static str,
+    labels: &'static [&'static str],
+    help: &'static str,
+) -> Declared {
+    Declared { name, kind, labels, help }
+}
+
+/// Every metric there is.
+pub const DECLARED: &[Declared] = &[
+    declare(REQUESTS, "counter", &["source", "outcome", "reason"], "Requests, by what became of them and why"),
+    declare(EVENTS, "counter", &["source", "verdict", "reason"], "Events of authentic requests, by verdict and why"),
+    declare(
+        ATTEMPTS,
+        "counter",
+        &["upstream", "outcome"],
+        "Delivery attempts: delivered, refused, ambiguous, not_sent or full",
+    ),
+    declare(DURATION, "histogram", &["source"], "Seconds from a request's head to its answer"),
+    declare(
+        SECRETS,
+        "counter",
+        &["source", "secret"],
+        "Requests that verified, by the name of the secret they verified with",
+    ),
+    declare(EVICTED, "counter", &[], "Settled keys that were pushed out of the dedup store before their window ended"),
+    declare(FENCED, "counter", &[], "Late settlements that found their claim in other hands and changed nothing"),
+    declare(LEASE_EXPIRED, "counter", &[], "Claims whose lease ran out before they were settled or given back"),
+    declare(CONFLICTS, "counter", &[], "Events with the identity of another event but other bytes"),
+    declare(ABANDONED, "counter", &[], "Claims that were dropped without an end: cancelled, panicked or not settled"),
+    declare(IN_FLIGHT, "gauge", &[], "Events claimed now"),
+    declare(SETTLED, "gauge", &[], "Settled keys in the dedup store, roughly"),
+    declare(
+        COMMIT_FAILED,
+        "counter",
+        &[],
+        "Delivered events whose key could not be kept: a repeat may be delivered again",
+    ),
+    declare(PANICS, "counter", &[], "Panics: defects of the gateway"),
+    declare(RELOAD_FAILED, "counter", &[], "Reloads that were refused; the configuration before them stays in force"),
+    declare(CONNECTIONS, "gauge", &[], "Open connections of senders"),
+    declare(BUILD, "info", &["version"], "The running version"),
+];
+
+const REQUESTS: &str = "hooksieve_requests_total";
+const EVENTS: &str = "hooksieve_events_total";
+const ATTEMPTS: &str = "hooksieve_upstream_attempts_total";
+const DURATION: &str = "hooksieve_request_duration_seconds";
+const SECRETS: &str = "hooksieve_secret_used_total";
+const PANICS: &str = "hooksieve_panics_total";
+const RELOAD_FAILED: &str = "hooksieve_reload_failed_total";
+const CONNECTIONS: &str = "hooksieve_connections";
+const BUILD: &str = "hooksieve_build_info";
+
+/// From a millisecond to beyond the longest answer deadline, in seconds.
+const BUCKETS: [f64; 13] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// The name under which requests to unknown paths are counted.
+const NO_SOURCE: &str = "none";
+
+type Label = (&'static str, Cow<'static, str>);
+
+/// All metrics of the process. They outlive reloads.
+#[derive(Debug)]
+pub struct Metrics {
+    /// What is counted about deduplication.
+    pub dedup: DedupMetrics,
+    /// Panics.
+    pub panics: Counter,
+    /// Refused reloads.
+    pub reload_failed: Counter,
+    /// Open connections of senders.
+    pub connections: Gauge,
+    registry: Registry,
+    families: Families,
+    sources: Mutex<HashMap<String, Arc<SourceMetrics>>>,
+}
+
+#[derive(Clone, Debug)]
+struct Families {
+    requests: Family<[Label; 3], Counter>,
+    events: Family<[Label; 3], Counter>,
+    attempts: Family<[Label; 2], Counter>,
+    duration: Family<[Label; 1], Histogram, fn() -> Histogram>,
+    secrets: Family<[Label; 2], Counter>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// All metrics at zero.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut registry = Registry::default();
+        let families = Families {
+            requests: register(&mut registry, REQUESTS, Family::default()),
+            events: register(&mut registry, EVENTS, Family::default()),
+            attempts: register(&mut registry, ATTEMPTS, Family::default()),
+            duration: register(&mut registry, DURATION, Family::new_with_constructor(|| Histogram::new(BUCKETS))),
+            secrets: register(&mut registry, SECRETS, Family::default()),
+        };
+        let dedup = DedupMetrics::register(&mut registry);
+        let panics = register(&mut registry, PANICS, Counter::default());
+        let reload_failed = register(&mut registry, RELOAD_FAILED, Counter::default());
+        let connections = register(&mut registry, CONNECTIONS, Gauge::default());
+        registry.register(stem(BUILD), help(BUILD), Info::new([("version", env!("CARGO_PKG_VERSION"))]));
+        Self { dedup, panics, reload_failed, connections, registry, families, sources: Mutex::default() }
+    }
+
+    /// The handles of a source. Asking again, for instance after a reload, gives the same ones.
+    #[must_use]
+    pub fn source(&self, name: &str) -> Arc<SourceMetrics> {
+        let mut sources = self.sources.lock().expect("no panic while held");
+        if let Some(source) = sources.get(name) {
+            return source.clone();
+        }
+        let source = Arc::new(SourceMetrics::new(name, &self.families));
+        sources.insert(name.to_owned(), source.clone());
+        source
+    }
+
+    /// The handles for requests that no source has a path for.
+    #[must_use]
+    pub fn no_source(&self) -> Arc<SourceMetrics> {
+        self.source(NO_SOURCE)
+    }
+
+    /// The handles of an upstream, to be kept beside it.
+    #[must_use]
+    pub fn upstream(&self, name: &str) -> UpstreamMetrics {
+        let count = |outcome: &'static str| {
+            self.families.attempts.get_or_create_owned(&[label("upstream", name), ("outcome", outcome.into())])
+        };
+        UpstreamMetrics {
+            delivered: count("delivered"),
+            refused: count("refused"),
+            ambiguous: count("ambiguous"),
+            not_sent: count("not_sent"),
+            full: count("full"),
+        }
+    }
+
+    /// Everything, in the text format of `OpenMetrics` 1.0, which Prometheus reads.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let mut text = String::with_capacity(16 << 10);
+        encode(&mut text, &self.registry).expect("a string takes everything that is written to it");
+        text
+    }
+}
+
+/// Counts for one source.
+pub struct SourceMetrics {
+    name: Arc<str>,
+    families: Families,
+    requests: Table,
+    events: Table,
+    duration: Histogram,
+}
+
+impl fmt::Debug for SourceMetrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SourceMetrics").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl SourceMetrics {
+    fn new(name: &str, families: &Families) -> Self {
+        Self {
+            name: name.into(),
+            families: families.clone(),
+            requests: Table::default(),
+            events: Table::default(),
+            duration: families.duration.get_or_create_owned(&[label("source", name)]),
+        }
+    }
+
+    /// The source's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Counts one event of an authentic request.
+    pub fn event(&self, verdict: Verdict) {
+        let (outcome, reason) = (Outcome::from(verdict), Reason::from(verdict));
+        self.events.count(outcome, reason, |labels| {
+            let [outcome, reason] = labels;
+            let labels = [label("source", &self.name), ("verdict", outcome), ("reason", reason)];
+            self.families.events.get_or_create_owned(&labels)
+        });
+    }
+
+    /// The counter of one of its secrets, to be kept beside the secret.
+    #[must_use]
+    pub fn secret(&self, name: &str) -> Counter {
+        self.families.secrets.get_or_create_owned(&[label("source", &self.name), label("secret", name)])
+    }
+
+    /// Counts one request.
+    pub(super) fn request(&self, outcome: Outcome, reason: Reason, duration: Duration) {
+        self.requests.count(outcome, reason, |labels| {
+            let [outcome, reason] = labels;
+            let labels = [label("source", &self.name), ("outcome", outcome), ("reason", reason)];
+            self.families.requests.get_or_create_owned(&labels)
+        });
+        self.duration.observe(duration.as_secs_f64());
+    }
+}
+
+/// Counts for one upstream: one for each way an attempt can end.
+#[derive(Clone, Debug)]
+pub struct UpstreamMetrics {
+    /// A 2xx head was read.
+    pub delivered: Counter,
+    /// Another head was read.
+    pub refused: Counter,
+    /// It may have arrived.
+    pub ambiguous: Counter,
+    /// It did not arrive.
+    pub not_sent: Counter,
+    /// It was not tried.
+    pub full: Counter,
+}
+
+/// A handle for each outcome and reason. Most pairs never happen, and a pair that never happened is not exported.
+struct Table(Box<[OnceLock<Counter>]>);
+
+impl Default for Table {
+    fn default() -> Self {
+        Self((0..Outcome::ALL.len() * Reason::COUNT).map(|_| OnceLock::new()).collect())
+    }
+}
+
+impl Table {
+    fn count(&self, outcome: Outcome, reason: Reason, create: impl FnOnce([Cow<'static, str>; 2]) -> Counter) {
+        let cell = &self.0[outcome as usize * Reason::COUNT + reason.index()];
+        cell.get_or_init(|| create([outcome.as_str().into(), reason.as_str().into()])).inc();
+    }
+}
+
+fn label(key: &'static str, value: &str) -> Label {
+    (key, value.to_owned().into())
+}
+
+pub(super) fn register<M: Metric + Clone>(registry: &mut Registry, name: &'static str, metric: M) -> M {
+    registry.register(stem(name), help(name), metric.clone());
+    metric
+}
+
+/// What the metric counts. The encoder adds the full stop.
+pub(super) fn help(name: &str) -> &'static str {
+    DECLARED.iter().find(|declared| declared.name == name).expect("every metric is declared").help
+}
+
+/// The name without the suffix that the encoder adds.
+pub(super) fn stem(name: &'static str) -> &'static str {
+    name.strip_suffix("_total").or(name.strip_suffix("_info")).unwrap_or(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        stages::words::{Cause, Refusal},
+        telemetry::DedupCounts,
+    };
+
+    #[test]
+    fn what_is_scraped_is_what_is_declared() {
+        let metrics = Metrics::new();
+        let source = metrics.source("acme");
+        source.request(Outcome::Forward, Reason::None, Duration::from_millis(3));
+        source.event(Verdict::Forward);
+        source.secret("2026-11").inc();
+        metrics.upstream("app").full.inc();
+        let text = metrics.render();
+        let mut scraped: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
+        let mut declared: Vec<_> = DECLARED.iter().map(|it| format!("{} {}", stem(it.name), it.kind)).collect();
+        scraped.sort_unstable();
+        declared.sort_unstable();
+        assert_eq!(scraped, declared);
+        for it in DECLARED {
+            let series: Vec<_> = text.lines().filter(|line| line.starts_with(it.name)).collect();
+            assert!(!series.is_empty(), "{}", it.name);
+            for label in it.labels {
+                assert!(series.iter().all(|line| line.contains(&format!("{label}=\""))), "{series:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn counts_survive_a_reload() {
+        let metrics = Metrics::new();
+        metrics.dedup.watch(|| DedupCounts { conflicts: 7, in_flight: 3, ..DedupCounts::default() });
+        metrics.dedup.commit_failed.inc();
+        for _ in 0..2 {
+            let source = metrics.source("acme");
+            source.request(Refusal::AuthMismatch.into(), Reason::Refusal(Refusal::AuthMismatch), Duration::ZERO);
+            source.event(Verdict::Drop(Cause::Tenant));
+            metrics.upstream("app").not_sent.inc();
+        }
+        let text = metrics.render();
+        for line in [
+            r#"hooksieve_requests_total{source="acme",outcome="refuse",reason="auth_mismatch"} 2"#,
+            r#"hooksieve_events_total{source="acme",verdict="drop",reason="tenant"} 2"#,
+            r#"hooksieve_upstream_attempts_total{upstream="app",outcome="not_sent"} 2"#,
+            r#"hooksieve_request_duration_seconds_count{source="acme"} 2"#,
+            "hooksieve_dedup_conflicts_total 7",
+            "hooksieve_dedup_in_flight 3",
+            "hooksieve_dedup_commit_failed_total 1",
+        ] {
+            assert!(text.lines().any(|have| have == line), "{line} is not in\n{text}");
+        }
+    }
+}
