@@ -3,7 +3,11 @@
 //! `cargo bench --bench journey`; with `-- --test` each runs once, so that none can rot.
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot be set up should stop")]
 
-use std::{cell::OnceCell, hint::black_box, sync::Arc, time::Duration};
+use std::{
+    hint::black_box,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
@@ -66,7 +70,7 @@ fn verify(criterion: &mut Criterion) {
     let now = Timestamp::from_second(SENT_AT).unwrap();
     group.bench_function("scheme", |bencher| {
         bencher.iter(|| {
-            let document = OnceCell::new();
+            let document = OnceLock::new();
             let facts = Facts::of(black_box(&received), "", &document);
             scheme.judge(&facts, now, &mut Looked::default()).unwrap()
         });

@@ -12,16 +12,22 @@ use std::{
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("secret", &[]),
+    ("presets", &[]),
     ("stages", &["secret"]),
     ("state", &["clock", "stages"]),
-    ("upstream", &["clock", "secret", "stages"]),
-    ("telemetry", &["clock", "stages", "state", "upstream"]),
-    ("server", &["clock", "secret", "stages"]),
+    ("upstream", &[]),
+    ("telemetry", &["stages"]),
+    ("server", &["clock", "stages"]),
     ("gateway", &["clock", "server", "stages", "state", "telemetry", "upstream"]),
-    ("admin", &["clock", "server", "stages", "state", "telemetry"]),
-    ("config", &["clock", "gateway", "secret", "server", "stages", "state", "upstream"]),
-    ("app", &["admin", "clock", "config", "gateway", "secret", "server", "stages", "state", "telemetry", "upstream"]),
-    ("cli", &["app", "clock", "config", "gateway", "secret", "server", "stages", "state", "telemetry", "upstream"]),
+    ("admin", &["server", "stages", "telemetry"]),
+    ("config", &["gateway", "secret", "server", "stages", "state", "telemetry", "upstream"]),
+    ("app", BELOW_APP),
+    ("cli", BELOW_CLI),
+];
+
+const BELOW_APP: &[&str] = BELOW_CLI.split_last().expect("`app` is the last").1;
+const BELOW_CLI: &[&str] = &[
+    "admin", "clock", "config", "gateway", "presets", "secret", "server", "stages", "state", "telemetry", "upstream", "app",
 ];
 
 /// What a stage never names: everything that waits, writes, logs, or knows what time it is.
