@@ -22,8 +22,12 @@ use crate::{
     presets,
     server::{ListenOn, Listener, Server, Shutdown},
     stages::words::Refusal,
-    state::{claims::Claims, limits::ClientLimit, memory::MemoryClaims},
-    telemetry::{Metrics, Telemetry, UpstreamMetrics},
+    state::{
+        claims::{ClaimStats, Claims},
+        limits::ClientLimit,
+        memory::MemoryClaims,
+    },
+    telemetry::{DedupCounts, Metrics, Telemetry, UpstreamMetrics},
     upstream::{Attempt, BoxFuture, HttpUpstream, Outbound, Settings, Tls, Upstream},
 };
 
@@ -77,13 +81,15 @@ pub struct Ground {
 impl Ground {
     /// Nothing is remembered yet.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self {
-            shutdown: Shutdown::new(),
-            telemetry: Arc::new(Telemetry::new(Arc::new(Metrics::new()))),
-            claims: Claims::new(Arc::new(MemoryClaims::new(SETTLED_MAX))),
-            clock,
-            tls: Tls::default(),
-        }
+        let telemetry = Arc::new(Telemetry::new(Arc::new(Metrics::new())));
+        let claims = Claims::new(Arc::new(MemoryClaims::new(SETTLED_MAX)));
+        let counted = claims.clone();
+        telemetry.metrics.dedup.watch(move || {
+            let ClaimStats { in_flight, settled, evicted, fenced, lease_expired, conflicts, abandoned } =
+                counted.stats();
+            DedupCounts { in_flight, settled, evicted, fenced, lease_expired, conflicts, abandoned }
+        });
+        Self { shutdown: Shutdown::new(), telemetry, claims, clock, tls: Tls::native() }
     }
 
     /// The way to an upstream, counted and logged.

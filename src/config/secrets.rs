@@ -228,7 +228,7 @@ mod tests {
         write("newline", b"\n");
         write("good", b"0123456789abcdef01234567\n");
         write("nul", b"0123456789ab\0def01234567");
-        write("large", &[b'a'; 70_000]);
+        write("large", &vec![b'a'; 70_000]);
         let text = format!("[sources.a]\npath = \"/a\"\nupstream = \"app\"\nsecrets = {secrets}\n");
         let read = read(&Input { name: "hooksieve.toml", text: &text, presets: &[], environment: &environment });
         let mut found = read.diagnostics;
@@ -326,7 +326,7 @@ mod tests {
 
     #[test]
     fn w_30_at_most_eight() {
-        let nine = vec![r#"{ env = "GOOD" }"#; 9].join(", ");
+        let nine = [r#"{ env = "GOOD" }"#; 9].join(", ");
         check(&format!("[{nine}]"), &["there are 9 secrets, and 8 are the most"]);
     }
 

@@ -28,7 +28,7 @@ pub(super) struct Record {
     /// What a source that only observes would have refused.
     pub(super) observed: Option<&'static str>,
     started: Instant,
-    method: Method,
+    method: Option<Method>,
     path: Option<String>,
     proof: Option<(Arc<str>, Strength)>,
     outcome: Outcome,
@@ -48,7 +48,7 @@ impl Record {
             verdicts: Vec::new(),
             observed: None,
             started,
-            method: head.map(|head| head.method.clone()).unwrap_or_default(),
+            method: head.map(|head| head.method.clone()),
             path: head.map(|head| head.path.clone()),
             proof: None,
             outcome: Outcome::Reject,

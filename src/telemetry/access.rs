@@ -63,12 +63,6 @@ pub struct AccessRecord {
     pub tokens: Option<usize>,
     /// The secrets that were tried.
     pub secrets_tried: Option<usize>,
-    /// The part of the first offending event that breaks its schema. Never the value.
-    pub pointer: Option<String>,
-    /// The schema's keyword that it breaks.
-    pub keyword: Option<String>,
-    /// What a source that only observes would have done something about.
-    pub observed: Option<&'static str>,
 }
 
 /// How long the steps of the journey took, as far as it went.
@@ -116,9 +110,6 @@ impl AccessRecord {
             sig_len: None,
             tokens: None,
             secrets_tried: None,
-            pointer: None,
-            keyword: None,
-            observed: None,
         }
     }
 
@@ -159,9 +150,6 @@ impl AccessRecord {
             sig_len = self.sig_len,
             tokens = self.tokens,
             secrets_tried = self.secrets_tried,
-            pointer = self.pointer.as_deref().map(printable).as_deref(),
-            keyword = self.keyword.as_deref().map(printable).as_deref(),
-            observed = self.observed,
             suppressed,
             "request"
         );
@@ -211,9 +199,6 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("sig_len", "The length of the signature as sent, in bytes."),
     ("tokens", "How many signatures were looked at."),
     ("secrets_tried", "How many secrets were tried."),
-    ("pointer", "where the first offending event breaks its schema (a JSON pointer)"),
-    ("keyword", "the keyword of the schema that it breaks"),
-    ("observed", "what a source in `mode = \"observe\"` would have acted on"),
     ("suppressed", "How many records with the same reason were left out of the log before this one."),
 ];
 

@@ -92,7 +92,7 @@ const BUILD: &str = "hooksieve_build_info";
 const BUCKETS: [f64; 13] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
 /// The name under which requests to unknown paths are counted.
-const NO_SOURCE: &str = "none";
+pub const NO_SOURCE: &str = "none";
 
 type Label = (&'static str, Cow<'static, str>);
 

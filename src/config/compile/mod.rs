@@ -34,6 +34,7 @@ use crate::{
     server,
     stages::{authenticate, schemes::Named, selector::Selector},
     state::limits::Limit,
+    telemetry::NO_SOURCE,
     upstream::{self, Upstream},
 };
 
@@ -113,6 +114,9 @@ pub fn compile(
     let mut used: Vec<(Secret, String)> = Vec::new();
     for (name, written) in &raw.sources.entries {
         let preset = written.provider.as_ref().and_then(|id| configuration.presets.get(id.as_str()));
+        if name == NO_SOURCE {
+            found.error_at(&written.at, "`none` stands for unknown paths in metrics and logs", "choose another name");
+        }
         let mut context = Context::new(raw, preset, &targets, surroundings, written, &mut found);
         let Some((source, sender)) = context.source(name) else { continue };
         context.shared_secrets(name, &sender, &mut used);
