@@ -27,7 +27,18 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 
 const BELOW_APP: &[&str] = BELOW_CLI.split_last().expect("`app` is the last").1;
 const BELOW_CLI: &[&str] = &[
-    "admin", "clock", "config", "gateway", "presets", "secret", "server", "stages", "state", "telemetry", "upstream", "app",
+    "admin",
+    "clock",
+    "config",
+    "gateway",
+    "presets",
+    "secret",
+    "server",
+    "stages",
+    "state",
+    "telemetry",
+    "upstream",
+    "app",
 ];
 
 /// What a stage never names: everything that waits, writes, logs, or knows what time it is.
@@ -60,6 +71,8 @@ const STATUS: &[(&str, &str)] = &[
     ("src/stages/answer.rs", "decides"),
     ("src/stages/greet.rs", "a handshake's answer is fixed by the sender's documentation"),
     ("src/upstream/", "the application's own statuses, on their way in"),
+    ("src/admin/", "probes ask for 200 or 503"),
+    ("src/config/values", "`reply`: the operator's own statuses"),
 ];
 
 /// What must not come into the tree (`deny.toml` gives the reasons, and covers more).
