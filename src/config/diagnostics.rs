@@ -1,6 +1,6 @@
 //! What is wrong with a configuration: every problem with its file, line, column and key, and with what to write instead.
 //!
-//! A text is masked before it gets here ([`super::mask`]), so no rendering can show a secret.
+//! A text is masked before it gets here (`mask`), so no rendering can show a secret.
 
 use std::ops::Range;
 
@@ -127,12 +127,12 @@ impl Diagnostic {
         let mut group = Group::with_title(level.primary_title(self.message.as_str()));
         if let (Some(spot), Some(file)) = (self.spot(), self.file()) {
             let label = self.found.as_ref().map(|found| format!("found {found}"));
-            group = group.element(
-                Snippet::source(spot.text)
-                    .path(file)
-                    .line_start(spot.line)
-                    .annotation(AnnotationKind::Primary.span(spot.range.clone()).label(label)),
-            );
+            let caret = AnnotationKind::Primary.span(spot.range.clone()).label(label);
+            group = if spot.text.is_empty() {
+                group.element(annotate_snippets::Origin::path(file))
+            } else {
+                group.element(Snippet::source(spot.text).path(file).line_start(spot.line).annotation(caret))
+            };
         } else {
             if let Some(name) = self.variable() {
                 group = group.element(Level::NOTE.message(format!("set by the environment variable {name}")));
@@ -206,6 +206,9 @@ impl<'a> Spot<'a> {
     }
 }
 
+/// How many problems are drawn for a person; a machine gets all of them.
+const RENDERED_MAX: usize = 100;
+
 /// All problems found so far.
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(transparent)]
@@ -276,7 +279,10 @@ impl Diagnostics {
     #[must_use]
     pub fn render(&self, coloured: bool) -> String {
         let renderer = if coloured { Renderer::styled() } else { Renderer::plain() };
-        self.problems.iter().map(|problem| problem.render(&renderer) + "\n").collect::<Vec<_>>().join("\n")
+        let shown = self.problems.iter().take(RENDERED_MAX).map(|problem| problem.render(&renderer) + "\n");
+        let more = self.problems.len().saturating_sub(RENDERED_MAX);
+        let more = (more > 0).then(|| format!("and {more} more\n"));
+        shown.chain(more).collect::<Vec<_>>().join("\n")
     }
 }
 

@@ -84,7 +84,10 @@ impl Layer {
     pub(crate) fn variable(&mut self, path: &[String], name: &str, value: &str) {
         let mut dict = &mut self.values;
         let Some((last, parents)) = path.split_last() else { return };
+        let mut at = String::new();
         for parent in parents {
+            at = join(&at, parent);
+            self.origins.entry(at.clone()).or_insert_with(|| Origin::Environment(name.to_owned()));
             let entry = dict.entry(parent.clone()).or_insert_with(|| Raw::from(Dict::new()));
             // A variable for the whole table gives way to those for its keys.
             if !matches!(entry, Raw::Dict(..)) {
@@ -94,8 +97,7 @@ impl Layer {
             dict = inner;
         }
         dict.insert(last.clone(), Raw::from(value));
-        let path = path.iter().fold(String::new(), |path, part| join(&path, part));
-        self.origins.insert(path, Origin::Environment(name.to_owned()));
+        self.origins.insert(join(&at, last), Origin::Environment(name.to_owned()));
     }
 }
 
@@ -127,9 +129,13 @@ struct Merged<'a> {
 impl Merged<'_> {
     fn node(&self, value: Raw, path: &str, parent: &Origin) -> Node {
         let owner = (self.owner)(value.tag());
-        // A table belongs to every layer that adds to it; it is shown where the last of them wrote it.
+        // A table belongs to every layer that adds to it; it is shown where the last text says it.
         let origin = match &value {
-            Raw::Dict(..) => self.layers.iter().rev().find_map(|layer| layer.origins.get(path)),
+            Raw::Dict(..) => {
+                let mut origins = self.layers.iter().rev().filter_map(|layer| layer.origins.get(path)).peekable();
+                let last = origins.peek().copied();
+                origins.find(|origin| matches!(origin, Origin::Text { .. })).or(last)
+            }
             _ => owner.and_then(|layer| layer.origins.get(path)),
         };
         let origin = origin.unwrap_or(parent);

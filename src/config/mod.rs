@@ -13,11 +13,14 @@ mod mask;
 mod node;
 mod presets;
 mod read;
+mod reference;
 mod substitute;
 mod table;
 mod values;
 
 pub mod diagnostics;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod raw;
 pub mod secrets;
 
@@ -25,10 +28,11 @@ pub use self::{
     diagnostics::{Diagnostic, Diagnostics, Severity},
     environment::Environment,
     key::{At, Key, Origin, Text},
-    read::{Configuration, Input, read, read_preset},
+    read::{Configuration, Input, load, read, read_preset},
+    reference::reference,
     table::{Many, Named, Setting, Shape, Table},
     values::{
-        Cidr, Glob, Header, Listen, MediaType, MethodName, Number, Pattern, Plain, Pointer, Rate, RequestPath,
+        Cidr, Glob, Header, Leaf, Listen, MediaType, MethodName, Number, Pattern, Plain, Pointer, Rate, RequestPath,
         Selector, Size, Template, Url,
     },
 };

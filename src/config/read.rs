@@ -3,6 +3,8 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::Range,
+    path::Path,
     sync::Arc,
 };
 
@@ -58,6 +60,28 @@ pub fn read(input: &Input<'_>) -> Configuration {
     Configuration { raw, presets, diagnostics: found }
 }
 
+/// Reads the file at `path`. What is wrong with the file itself is reported like everything else.
+#[must_use]
+pub fn load(path: &Path, presets: &[(&str, &str)], environment: &Environment) -> Configuration {
+    let name = path.to_string_lossy();
+    let problem = |message: String, text: String, span: Range<usize>| {
+        let text = Arc::new(Text { name: name.to_string(), preset: None, masked: mask_malformed(&text) });
+        let key = Key::new("", Origin::Text { text, key: span.clone(), value: span });
+        let mut diagnostics = Diagnostics::default();
+        diagnostics.push(Diagnostic::error(&key, message));
+        Configuration { raw: None, presets: BTreeMap::new(), diagnostics }
+    };
+    match std::fs::read(path).map(String::from_utf8) {
+        Ok(Ok(text)) => read(&Input { name: &name, text: &text, presets, environment }),
+        Ok(Err(error)) => {
+            let (good, text) =
+                (error.utf8_error().valid_up_to(), String::from_utf8_lossy(error.as_bytes()).into_owned());
+            problem("the file is not UTF-8".to_owned(), text, good..good + char::REPLACEMENT_CHARACTER.len_utf8())
+        }
+        Err(error) => problem(format!("the file cannot be read: {error}"), String::new(), 0..0),
+    }
+}
+
 /// Reads one preset by itself. `id` is its name without `.toml`.
 #[must_use]
 pub fn read_preset(id: &str, text: &str) -> (Option<Preset>, Diagnostics) {
@@ -67,7 +91,10 @@ pub fn read_preset(id: &str, text: &str) -> (Option<Preset>, Diagnostics) {
     (parsed.map(|it| it.preset), found)
 }
 
-/// Reads TOML; all errors of its syntax are reported.
+/// How many errors of syntax are reported: one slip can make an error of everything after it.
+const SYNTAX_ERRORS_MAX: usize = 20;
+
+/// Reads TOML; the errors of its syntax are reported.
 pub(crate) fn parse<'a>(
     name: &str,
     text: &'a str,
@@ -80,12 +107,17 @@ pub(crate) fn parse<'a>(
     }
     let shown = Text { name: name.to_owned(), preset: preset.map(str::to_owned), masked: mask_malformed(text) };
     let shown = Arc::new(shown);
-    for error in errors {
+    for error in errors.into_iter().take(SYNTAX_ERRORS_MAX) {
         let start = text.floor_char_boundary(error.span().map_or(0, |span| span.start));
         let end = text.ceil_char_boundary(error.span().map_or(0, |span| span.end)).max(start);
         let origin = Origin::Text { text: shown.clone(), key: start..end, value: start..end };
         let key = Key::new("", origin);
-        found.push(Diagnostic::error(&key, format!("this is not TOML: {}", error.message())));
+        let problem = Diagnostic::error(
+            &key,
+            format!("this is not TOML: {}", error.message().trim_end_matches(", expected nothing")),
+        );
+        let twice = error.message() == "duplicate key";
+        found.push(if twice { problem.help("a key and a table can be there once only") } else { problem });
     }
     None
 }
@@ -200,21 +232,4 @@ fn text<'a>(node: &'a Node, name: &str) -> Option<(&'a Key, &'a str)> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Reads a file that is as it should be.
-    fn good(text: &str) -> Raw {
-        let environment = Environment::default();
-        let read = read(&Input { name: "hooksieve.toml", text, presets: &[], environment: &environment });
-        assert!(read.diagnostics.is_empty(), "{}", read.diagnostics.render(false));
-        read.raw.expect("a configuration without errors can be read")
-    }
-
-    #[test]
-    fn nothing_written_is_all_defaults() {
-        let raw = good("");
-        assert_eq!(format!("{:?}", raw.server.listen), "Many([Tcp(127.0.0.1:8080)])");
-        assert!(raw.sources.entries.is_empty());
-    }
-}
+mod tests;

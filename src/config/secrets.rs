@@ -83,19 +83,34 @@ impl Vault<'_> {
 
     /// Fetches one secret.
     pub fn one(&self, source: &SecretSource, found: &mut Diagnostics) -> Option<Secret> {
-        let (key, secret) = match &source.place {
+        let (key, secret) = self.fetch(source, found)?;
+        if matches!(source.place, SecretPlace::Value(_)) && key.is_written_in_text() {
+            let help = "whoever reads the file can forge events: write `{ env = \"NAME\" }` or `{ file = \"PATH\" }`";
+            found.warn_at(key, "a secret is written into the file", help);
+        }
+        self.judge(key, secret, found)
+    }
+
+    /// Fetches a fixed value of `require_headers`: it stands beside a signature and may be short, but not empty.
+    pub fn fixed(&self, source: &SecretSource, found: &mut Diagnostics) -> Option<Secret> {
+        let (key, secret) = self.fetch(source, found)?;
+        let empty = secret.expose().trim_ascii().is_empty();
+        if empty {
+            found.error_at(
+                key,
+                "the value of the header is empty",
+                "leave the header out, or write what the sender sends",
+            );
+        }
+        (!empty).then_some(secret)
+    }
+
+    fn fetch<'s>(&self, source: &'s SecretSource, found: &mut Diagnostics) -> Option<(&'s Key, Secret)> {
+        Some(match &source.place {
             SecretPlace::Env(name) => (&name.key, self.variable(name, found)?),
             SecretPlace::File(path) => (&path.key, self.file(path, found)?),
-            SecretPlace::Value(secret) => {
-                if secret.key.is_written_in_text() {
-                    let help =
-                        "whoever reads the file can forge events: write `{ env = \"NAME\" }` or `{ file = \"PATH\" }`";
-                    found.warn_at(&secret.key, "a secret is written into the file", help);
-                }
-                (&secret.key, secret.value.clone())
-            }
-        };
-        self.judge(key, secret, found)
+            SecretPlace::Value(secret) => (&secret.key, secret.value.clone()),
+        })
     }
 
     fn variable(&self, name: &At<String>, found: &mut Diagnostics) -> Option<Secret> {
@@ -328,6 +343,24 @@ mod tests {
     fn w_30_at_most_eight() {
         let nine = [r#"{ env = "GOOD" }"#; 9].join(", ");
         check(&format!("[{nine}]"), &["there are 9 secrets, and 8 are the most"]);
+    }
+
+    #[test]
+    fn a_fixed_header_may_be_short_but_not_empty() {
+        let environment = Environment::default();
+        let fixed = |value: &str| {
+            let text = format!(
+                "[sources.a]\npath = \"/a\"\nupstream = \"app\"\nrequire_headers = {{ x-env = {{ value = {value:?} }} }}\n"
+            );
+            let read = read(&Input { name: "hooksieve.toml", text: &text, presets: &[], environment: &environment });
+            let mut found = read.diagnostics;
+            let sources = read.raw.unwrap().sources;
+            let source = sources.entries["a"].require_headers.values().next().unwrap();
+            let vault = Vault { environment: &environment, directory: Path::new("."), allow_weak: false };
+            (vault.fixed(source, &mut found).map(|secret| secret.expose().to_vec()), found.errors())
+        };
+        assert_eq!(fixed("prod"), (Some(b"prod".to_vec()), 0));
+        assert_eq!(fixed(" "), (None, 1));
     }
 
     #[test]

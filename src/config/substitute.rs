@@ -3,12 +3,15 @@
 
 use std::collections::BTreeMap;
 
-use crate::config::node::{Node, Value};
+use crate::config::{
+    key::Key,
+    node::{Node, Value},
+};
 
 const OPEN: &str = "{setting:";
 
-/// Plain settings by name, as text.
-pub(crate) type Settings = BTreeMap<String, String>;
+/// Plain settings by name: as text, and where they were written.
+type Settings = BTreeMap<String, (String, Key)>;
 
 /// Puts the settings of every source into what it takes over from its preset.
 pub(crate) fn into_sources(raw: &mut Node) {
@@ -32,7 +35,14 @@ pub(crate) fn into_preset(preset: &mut Node) {
 
 fn put(node: &mut Node, settings: &Settings) {
     match &mut node.value {
-        Value::Text(text) if text.contains(OPEN) => *text = replaced(text, settings),
+        Value::Text(text) if text.contains(OPEN) => {
+            let whole = text.strip_prefix(OPEN).and_then(|rest| rest.strip_suffix('}'));
+            // A problem with a word that is nothing but the setting is a problem of the setting.
+            if let Some((_, key)) = whole.and_then(|name| settings.get(name)) {
+                node.key = key.clone();
+            }
+            *text = replaced(text, settings);
+        }
         Value::List(items) => items.iter_mut().for_each(|item| put(item, settings)),
         Value::Table(entries) => entries.values_mut().for_each(|entry| put(entry, settings)),
         Value::Boolean(_) | Value::Datetime(_) | Value::Float | Value::Integer(_) | Value::Text(_) => {}
@@ -45,7 +55,7 @@ fn replaced(text: &str, settings: &Settings) -> String {
     let mut rest = text;
     while let Some((before, after)) = rest.split_once(OPEN) {
         out.push_str(before);
-        let value = after.split_once('}').and_then(|(name, end)| Some((settings.get(name)?, end)));
+        let value = after.split_once('}').and_then(|(name, end)| Some((&settings.get(name)?.0, end)));
         if let Some((value, end)) = value {
             out.push_str(value);
             rest = end;
@@ -60,12 +70,13 @@ fn replaced(text: &str, settings: &Settings) -> String {
 
 fn plain(settings: &Node) -> Settings {
     let entries = table(settings).into_iter().flatten();
-    entries.filter_map(|(name, node)| Some((name.clone(), text(node)?))).collect()
+    entries.filter_map(|(name, node)| Some((name.clone(), (text(node)?, node.key.clone())))).collect()
 }
 
 fn defaults(declarations: &Node) -> Settings {
     let entries = table(declarations).into_iter().flatten();
-    entries.filter_map(|(name, node)| Some((name.clone(), text(child(node, "default")?)?))).collect()
+    let default = |node: &Node| child(node, "default").and_then(|node| Some((text(node)?, node.key.clone())));
+    entries.filter_map(|(name, node)| Some((name.clone(), default(node)?))).collect()
 }
 
 fn text(node: &Node) -> Option<String> {

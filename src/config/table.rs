@@ -33,6 +33,8 @@ pub(crate) trait FromConfig: Sized {
 pub enum Shape {
     /// A single value; the words that say which.
     Leaf(String),
+    /// One of a closed list of words; each with what it means.
+    Words(&'static [(&'static str, &'static str)]),
     /// A table with keys of its own.
     Table(&'static Table),
     /// A list.
@@ -46,6 +48,8 @@ pub enum Shape {
 /// A table of the configuration, as it is documented.
 #[derive(Debug)]
 pub struct Table {
+    /// The name of its type.
+    pub name: &'static str,
     /// What it is, line by line.
     pub doc: &'static [&'static str],
     /// Its keys in the order of the reference.
@@ -93,6 +97,7 @@ macro_rules! table {
         impl $table {
             /// Its keys, for the reference.
             pub const TABLE: &'static $crate::config::table::Table = &$crate::config::table::Table {
+                name: stringify!($table),
                 doc: &[$($table_doc),+],
                 keys: &[$( $crate::config::table::Setting {
                     identifier: stringify!($field),
@@ -138,17 +143,17 @@ macro_rules! words {
         pub enum $list { $( $(#[doc = $doc])+ $member, )+ }
 
         impl $list {
-            /// The words, as written in the file.
-            pub const WORDS: &'static [&'static str] = &[$($word),+];
+            /// The words, as written in the file, and what they mean.
+            pub const WORDS: &'static [(&'static str, &'static str)] = &[$( ($word, concat!($($doc),+)) ),+];
         }
 
         impl $crate::config::values::Leaf for $list {
             fn want() -> String {
-                $crate::config::values::one_of(Self::WORDS)
+                $crate::config::values::one_of(&Self::WORDS.iter().map(|(word, _)| *word).collect::<Vec<_>>())
             }
 
             fn help(text: &str) -> String {
-                $crate::config::values::did_you_mean(text, Self::WORDS.iter().copied()).unwrap_or_default()
+                $crate::config::values::did_you_mean(text, Self::WORDS.iter().map(|(word, _)| *word)).unwrap_or_default()
             }
 
             fn parse(text: &str) -> Option<Self> {
@@ -156,6 +161,10 @@ macro_rules! words {
                     $( $word => Some(Self::$member), )+
                     _ => None,
                 }
+            }
+
+            fn documented() -> $crate::config::table::Shape {
+                $crate::config::table::Shape::Words(Self::WORDS)
             }
         }
     )+ };
@@ -198,7 +207,8 @@ impl<'a> Reader<'a> {
         let absent = T::absent();
         if absent.is_none() {
             let key = self.key.child(setting.name());
-            let help = format!("add `{} = …`: {}", setting.name(), setting.doc[0].trim());
+            let about = setting.doc[0].trim().split_inclusive(". ").next().unwrap_or_default();
+            let help = format!("add `{} = …`: {}", setting.name(), about.trim().trim_end_matches('.'));
             found.push(Diagnostic::error(&key, format!("`{}` is missing", key.path())).help(help).under_key());
         }
         absent

@@ -342,7 +342,7 @@ mod tests {
         }
         let text = metrics.render();
         for line in [
-            r#"hooksieve_requests_total{source="acme",outcome="refuse",reason="auth_mismatch"} 2"#,
+            r#"hooksieve_requests_total{source="acme",outcome="reject",reason="auth_mismatch"} 2"#,
             r#"hooksieve_events_total{source="acme",verdict="drop",reason="tenant"} 2"#,
             r#"hooksieve_upstream_attempts_total{upstream="app",outcome="not_sent"} 2"#,
             r#"hooksieve_request_duration_seconds_count{source="acme"} 2"#,

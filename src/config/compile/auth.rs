@@ -76,7 +76,7 @@ impl Context<'_> {
         name: &HeaderName,
         source: &SecretSource,
     ) -> Option<(authenticate::Rule, Option<Secret>)> {
-        let secret = self.surroundings.vault(true).one(source, self.found)?;
+        let secret = self.surroundings.vault(true).fixed(source, self.found)?;
         let from = vec![Selector::header(name.clone())];
         let until = source.until.as_ref().map(|until| until.value);
         let key = Named { name: Arc::from(name.as_str()), until, key: Fingerprint::of(&secret) };

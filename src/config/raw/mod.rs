@@ -103,7 +103,7 @@ table! {
     Upstream {
         /// Where events are posted to. Path and query are exactly these: an event never chooses the address.
         url: At<Url>,
-        /// How long one attempt may take, from the first byte sent to the head of the answer.
+        /// How long one attempt may take, connecting included.
         timeout: At<Duration> = r#""8s""#,
         /// How long it may take to connect.
         connect_timeout: At<Duration> = r#""2s""#,

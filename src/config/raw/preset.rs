@@ -10,7 +10,7 @@ use crate::config::{
         secret::SettingValue,
     },
     table::{Many, Named, table},
-    values::{MediaType, Plain, Size, Url},
+    values::{MediaType, Plain, Size},
 };
 
 table! {
@@ -19,7 +19,7 @@ table! {
         /// The sender's name.
         name: At<String>,
         /// The sender's documentation.
-        documentation: Many<At<Url>> = "[]",
+        documentation: Many<At<String>> = "[]",
         /// What the sender does when authentic requests are answered with errors, where that is drastic: said by `check`.
         punishes_errors: Option<At<String>>,
         /// The scheme of a source that names none. Absent: the only one.
@@ -28,7 +28,7 @@ table! {
         schemes: Named<Scheme> = "{}",
         /// What the operator has to say, whatever the scheme.
         settings: BTreeMap<String, Declaration> = "{}",
-        /// As in a source.
+        /// As in a source, like all that follows.
         max_body: Option<At<Size>>,
         /// As in a source.
         deadline: Option<At<Duration>>,
