@@ -4,7 +4,10 @@
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot be set up should stop")]
 
 use std::{
+    fs,
     hint::black_box,
+    io,
+    path::Path,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -14,13 +17,16 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use data_encoding::HEXLOWER;
 use futures_util::FutureExt;
 use hmac::{Hmac as BareHmac, KeyInit, Mac};
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use jiff::Timestamp;
 use sha2::Sha256;
 
 use hooksieve::{
+    app,
     clock::{Clock, SystemClock},
+    gateway::Gateway,
     secret::Secret,
+    server::Handler as _,
     stages::{
         json::{Document, Limits, Pointer},
         receive::{Client, Head, Received},
@@ -37,8 +43,11 @@ use hooksieve::{
     state::{
         claims::{Claimed, Claims},
         key::{Digest, EventKey},
+        limits::ClientLimit,
         memory::MemoryClaims,
     },
+    telemetry::{Metrics, Telemetry},
+    upstream::{Attempt, BoxFuture, Delivered, Outbound, Upstream},
 };
 
 const EVENT: &[u8] = include_bytes!("../bench/order.json");
@@ -48,7 +57,7 @@ const SENT_AT: i64 = 1_767_225_600;
 /// Settled events in the store.
 const CAPACITY: u64 = 1_000_000;
 
-criterion_group!(benches, verify, cut, check, claim);
+criterion_group!(benches, verify, cut, check, claim, journey);
 criterion_main!(benches);
 
 /// The HMAC scheme against the bare digest with the key prepared: what finding, parsing and comparing add.
@@ -66,8 +75,8 @@ fn verify(criterion: &mut Criterion) {
             mac.finalize().into_bytes()
         });
     });
-    let (scheme, received) = (scheme(), received(EVENT));
     let now = Timestamp::from_second(SENT_AT).unwrap();
+    let (scheme, received) = (scheme(), received(Bytes::from_static(EVENT), now));
     group.bench_function("scheme", |bencher| {
         bencher.iter(|| {
             let document = OnceLock::new();
@@ -127,6 +136,54 @@ fn claim(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// From a whole request to its answer, with the settings of `bench/`, an application that answers at once, and the
+/// access record written to nowhere.
+fn journey(criterion: &mut Criterion) {
+    let log = tracing_subscriber::fmt().json().with_writer(io::sink).finish();
+    let _guard = tracing::subscriber::set_default(log);
+    let (gateway, mut next) = (Arc::new(gateway()), 0_u64);
+    criterion.bench_function("journey", |bencher| {
+        bencher.iter_batched(
+            || {
+                next += 1;
+                let mut body = EVENT.to_vec();
+                let id = EVENT.windows(16).position(|window| window == b"0000000000000000").unwrap();
+                HEXLOWER.encode_mut(&next.to_be_bytes(), &mut body[id..id + 16]);
+                received(body.into(), SystemClock.now().wall)
+            },
+            |received| {
+                let allowance = gateway.open(&received.head).unwrap();
+                let answer = gateway.clone().handle(allowance.route, received).now_or_never();
+                assert!(answer.expect("nothing waits").status.is_success());
+            },
+            BatchSize::SmallInput,
+        );
+    });
+}
+
+fn gateway() -> Gateway {
+    let file = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/bench/hooksieve.toml"));
+    let text = fs::read_to_string(file).unwrap();
+    let environment = [("BENCH_SECRET", str::from_utf8(SECRET).unwrap())].into_iter().collect();
+    let mut connect = |_: &str, _| Ok(Arc::new(Ready) as Arc<dyn Upstream>);
+    let (compiled, found) = app::load(file, &text, &environment, false, &mut connect);
+    let compiled = compiled.unwrap_or_else(|| panic!("{}", found.render(false)));
+    let clients = ClientLimit::new(compiled.client_limit.0, compiled.client_limit.1, SystemClock.now().steady);
+    let telemetry = Arc::new(Telemetry::new(Arc::new(Metrics::new())));
+    let claims = Claims::new(Arc::new(MemoryClaims::new(CAPACITY)));
+    Gateway::new(compiled.sources, claims, clients, Arc::new(SystemClock), telemetry)
+}
+
+/// An application that answers before it is asked.
+struct Ready;
+
+impl Upstream for Ready {
+    fn deliver(&self, outbound: Outbound) -> BoxFuture<'_, Attempt> {
+        black_box(outbound);
+        Box::pin(async { Attempt::Delivered(Delivered { status: StatusCode::OK, relay: None }) })
+    }
+}
+
 /// `t=…,v1=…` over `{t}.{body}`, as many senders do it.
 fn scheme() -> Scheme {
     let selector = |text| Selector::parse(text, &|_| None).unwrap();
@@ -149,10 +206,10 @@ fn scheme() -> Scheme {
     })
 }
 
-/// A signed request with this body.
-fn received(body: &'static [u8]) -> Received {
-    let time = SENT_AT.to_string();
-    let tag = Key::new(Hash::Sha256, &Secret::new(SECRET)).unwrap().sign(&[time.as_bytes(), b".", body]);
+/// A request with this body, signed at this time.
+fn received(body: Bytes, at: Timestamp) -> Received {
+    let time = at.as_second().to_string();
+    let tag = Key::new(Hash::Sha256, &Secret::new(SECRET)).unwrap().sign(&[time.as_bytes(), b".", &body]);
     let signature = format!("t={time},v1={}", HEXLOWER.encode(&tag));
     let mut headers = HeaderMap::new();
     headers.insert("host", HeaderValue::from_static("hooks.example.com"));
@@ -167,7 +224,7 @@ fn received(body: &'static [u8]) -> Received {
             headers,
             client: Client { address: None, known: false },
         },
-        body: Bytes::from_static(body),
-        at: Timestamp::from_second(SENT_AT).unwrap(),
+        body,
+        at,
     }
 }
