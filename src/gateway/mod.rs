@@ -3,6 +3,7 @@
 
 mod attempts;
 mod deliver;
+mod generations;
 mod record;
 pub mod source;
 mod trace;
@@ -16,11 +17,12 @@ use std::{
 
 use http::header::CONTENT_TYPE;
 
+pub use self::generations::{Generations, Way};
 use self::{
     attempts::Attempts,
     deliver::{Delivery, Trip},
     record::Record,
-    source::{Active, Limit, Mode, Plan, Source},
+    source::{Active, Entry, Limit, Mode, Plan, Source},
     trace::TraceIds,
 };
 use crate::{
@@ -28,7 +30,7 @@ use crate::{
     server::{Allowance, Handler},
     stages::{
         answer::{self, Answer},
-        authenticate::{Authentic, Rejection},
+        authenticate::Authentic,
         receive::{Client, Head, Received},
         words::{Cause, Refusal, Verdict},
     },
@@ -45,12 +47,12 @@ use crate::{
 pub struct Gateway {
     routes: HashMap<String, Arc<Route>>,
     claims: Claims,
-    clients: ClientLimit,
+    clients: Arc<ClientLimit>,
     clock: Arc<dyn Clock>,
     telemetry: Arc<Telemetry>,
     /// For requests that no source has a path for.
     nobody: Arc<SourceMetrics>,
-    attempts: Attempts,
+    attempts: Arc<Attempts>,
     traces: TraceIds,
 }
 
@@ -86,8 +88,22 @@ impl Gateway {
         };
         let routes = sources.into_iter().map(route).collect();
         let nobody = telemetry.metrics.no_source();
-        let (attempts, traces) = (Attempts::default(), TraceIds::default());
+        let (attempts, traces, clients) = (Arc::default(), TraceIds::default(), Arc::new(clients));
         Self { routes, claims, clients, clock, telemetry, nobody, attempts, traces }
+    }
+
+    /// Goes on with what another gateway remembers: attempts, and the budgets whose settings are the same.
+    fn inherit(&mut self, earlier: &Self) {
+        self.attempts = earlier.attempts.clone();
+        if self.clients.settings() == earlier.clients.settings() {
+            self.clients = earlier.clients.clone();
+        }
+        for route in self.routes.values_mut() {
+            let same = earlier.routes.values().find(|known| known.source.name == route.source.name);
+            if let (Some(known), Some(route)) = (same, Arc::get_mut(route)) {
+                route.source.inherit(&known.source);
+            }
+        }
     }
 
     /// The journey, from a whole request to its answer.
@@ -113,14 +129,7 @@ impl Gateway {
         received: Received,
         record: &mut Record,
     ) -> Result<(Authentic, Vec<Plan>), End> {
-        let now = self.clock.now();
-        if let Some(greeting) = source.greeter.before(&received, now.wall) {
-            return Err(greeting.into());
-        }
         let authentic = self.authenticate(source, received, record)?;
-        if let Some(greeting) = source.greeter.after(&authentic) {
-            return Err(greeting.into());
-        }
         if source.active == Active::Drop {
             return Err(End::Judged(vec![Verdict::Drop(Cause::Inactive).into()]));
         }
@@ -133,32 +142,31 @@ impl Gateway {
         self.limit_events(source, &authentic, &plans, record).await?;
         if plans.iter().any(Plan::is_rejected) {
             // One event that is rejected takes the request with it, and nothing of it has been claimed (I15).
-            let rejected = plans.into_iter().filter_map(|plan| match plan {
-                Plan::Decided(verdict @ Verdict::Reject(_), _) => Some(verdict.into()),
-                Plan::Decided(..) | Plan::Deliver(..) => None,
-            });
-            return Err(End::Judged(rejected.collect()));
+            let mut rejected = Vec::new();
+            for plan in plans {
+                if let Plan::Decided(verdict @ Verdict::Reject(_), offence) = plan {
+                    record.offence(offence);
+                    rejected.push(verdict.into());
+                }
+            }
+            return Err(End::Judged(rejected));
         }
         Ok((authentic, plans))
     }
 
     fn authenticate(&self, source: &Source, received: Received, record: &mut Record) -> Result<Authentic, End> {
         let now = self.clock.now();
-        let admitted = source.authenticator.admit(received, now.wall);
+        let entry = source.enter(received, now.wall);
         record.timings.authenticate = Some(self.since(now.steady));
-        match admitted {
-            Ok((authentic, looked)) => {
+        match entry {
+            Entry::Admitted(authentic, looked) => {
                 record.authentic(&authentic, looked);
                 Ok(authentic)
             }
-            Err(rejection) => {
-                let Rejection { refusal, looked, received } = *rejection;
-                record.looked = Some(looked);
-                let greeting = match refusal {
-                    Refusal::AuthMissing => source.greeter.unsigned(&received, &source.envelope),
-                    _ => None,
-                };
-                Err(greeting.map_or(End::Refused(refusal, None), End::from))
+            Entry::Greeted(answer) => Err(End::Greeted(answer)),
+            Entry::Refused(refusal, looked) => {
+                record.looked = looked;
+                Err(End::Refused(refusal, None))
             }
         }
     }
@@ -345,12 +353,6 @@ fn relayed(outcomes: Vec<Delivery>) -> Option<Answer> {
     let mut answer = Answer::new(status, body);
     answer.headers.extend(content_type.map(|content_type| (CONTENT_TYPE, content_type)));
     Some(answer)
-}
-
-impl From<Result<Answer, Refusal>> for End {
-    fn from(greeting: Result<Answer, Refusal>) -> Self {
-        greeting.map_or_else(|refusal| Self::Refused(refusal, None), Self::Greeted)
-    }
 }
 
 impl Handler for Gateway {
