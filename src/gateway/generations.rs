@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use super::{Gateway, Route};
+use super::{Gateway, Opened};
 use crate::{
     server::{Allowance, Handler},
     stages::{
@@ -18,8 +18,8 @@ use crate::{
 /// The gateway of the day.
 pub struct Generations(ArcSwap<Gateway>);
 
-/// A route, and the gateway it belongs to: a request sees one configuration from its head to its answer (I17).
-pub type Way = (Arc<Gateway>, Arc<Route>);
+/// A request that was let in, and the gateway that did: it sees one configuration from its head to its answer (I17).
+pub type Way = (Arc<Gateway>, Opened);
 
 impl Generations {
     /// The first generation.
@@ -39,23 +39,23 @@ impl Handler for Generations {
 
     fn open(&self, head: &Head) -> Result<Allowance<Way>, Answer> {
         let gateway = self.0.load_full();
-        let Allowance { route, body_max, deadline } = gateway.open(head)?;
-        Ok(Allowance { route: (gateway, route), body_max, deadline })
+        let Allowance { route: opened, body_max, deadline } = gateway.open(head)?;
+        Ok(Allowance { route: (gateway, opened), body_max, deadline })
     }
 
-    async fn handle(self: Arc<Self>, (gateway, route): Way, received: Received) -> Answer {
-        gateway.handle(route, received).await
+    async fn handle(self: Arc<Self>, (gateway, opened): Way, received: Received) -> Answer {
+        gateway.handle(opened, received).await
     }
 
     fn unreadable(&self, head: &Head, way: Option<&Way>, refusal: Refusal) -> Answer {
         match way {
-            Some((gateway, route)) => gateway.unreadable(head, Some(route), refusal),
+            Some((gateway, opened)) => gateway.unreadable(head, Some(opened), refusal),
             None => self.0.load().unreadable(head, None, refusal),
         }
     }
 
-    fn abandoned(&self, (gateway, route): &Way, refusal: Refusal) -> Answer {
-        gateway.abandoned(route, refusal)
+    fn abandoned(&self, (gateway, opened): &Way, refusal: Refusal) -> Answer {
+        gateway.abandoned(opened, refusal)
     }
 
     fn unparsed(&self, client: Client, refusal: Refusal) {

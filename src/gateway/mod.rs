@@ -63,6 +63,14 @@ pub struct Route {
     metrics: Arc<SourceMetrics>,
 }
 
+/// A request that was let in by its head.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    route: Arc<Route>,
+    /// When its head had been read. The whole answer is due from here.
+    at: Instant,
+}
+
 /// How a request ended.
 enum End {
     /// A handshake was answered.
@@ -107,12 +115,12 @@ impl Gateway {
     }
 
     /// The journey, from a whole request to its answer.
-    async fn journey(&self, source: &Source, received: Received, record: &mut Record) -> Answer {
-        let started = self.clock.now().steady;
+    async fn journey(&self, opened: &Opened, received: Received, record: &mut Record) -> Answer {
+        let source = &opened.route.source;
         let client = received.head.client;
         let end = match self.enter(source, received, record).await {
             Ok((authentic, plans)) => {
-                let due = started + source.deadline;
+                let due = opened.at + source.deadline;
                 let outcomes = self.deliver(source, &authentic, plans, due, record).await;
                 End::Judged(outcomes)
             }
@@ -290,7 +298,7 @@ impl Gateway {
     }
 
     /// Route and admit: may this client send to this source at all?
-    fn admit(&self, head: &Head, route: Option<&Arc<Route>>) -> Result<Allowance<Arc<Route>>, (Refusal, Option<u64>)> {
+    fn admit(&self, head: &Head, route: Option<&Arc<Route>>) -> Result<Allowance<Opened>, (Refusal, Option<u64>)> {
         let route = route.ok_or((Refusal::NoRoute, None))?;
         let source = &route.source;
         if source.active == Active::Refuse {
@@ -302,13 +310,22 @@ impl Gateway {
         if !source.admits(&head.client) {
             return Err((Refusal::Address, None));
         }
-        let admitted = self.clients.admit(&head.client, self.clock.now().steady);
+        let at = self.clock.now().steady;
+        let admitted = self.clients.admit(&head.client, at);
         admitted.map_err(|retry_after| (Refusal::RateIp, Some(retry_after.as_secs())))?;
-        Ok(Allowance { route: route.clone(), body_max: source.body_max, deadline: source.deadline })
+        let opened = Opened { route: route.clone(), at };
+        Ok(Allowance { route: opened, body_max: source.body_max, deadline: source.deadline })
     }
 
     fn since(&self, then: Instant) -> Duration {
         self.clock.now().steady.saturating_duration_since(then)
+    }
+
+    /// A request that cannot be read costs its client, unless that is our own doing.
+    fn charge(&self, client: &Client, refusal: Refusal, now: Instant) {
+        if answer::status_of(refusal).is_client_error() {
+            self.clients.charge(client, now);
+        }
     }
 
     fn emit(&self, route: Option<&Route>, record: &Record, answer: &Answer) {
@@ -356,7 +373,7 @@ fn relayed(outcomes: Vec<Delivery>) -> Option<Answer> {
 }
 
 impl Handler for Gateway {
-    type Route = Arc<Route>;
+    type Route = Opened;
 
     fn open(&self, head: &Head) -> Result<Allowance<Self::Route>, Answer> {
         let route = self.routes.get(&head.path);
@@ -373,31 +390,32 @@ impl Handler for Gateway {
         Err(answer)
     }
 
-    async fn handle(self: Arc<Self>, route: Self::Route, received: Received) -> Answer {
-        let mut record = Record::new(Some(&received.head), self.clock.now().steady);
+    async fn handle(self: Arc<Self>, opened: Opened, received: Received) -> Answer {
+        let mut record = Record::new(Some(&received.head), opened.at);
         record.body_bytes = received.body.len();
-        let answer = self.journey(&route.source, received, &mut record).await;
-        self.emit(Some(&route), &record, &answer);
+        let answer = self.journey(&opened, received, &mut record).await;
+        self.emit(Some(&opened.route), &record, &answer);
         answer
     }
 
-    fn unreadable(&self, head: &Head, route: Option<&Self::Route>, refusal: Refusal) -> Answer {
+    fn unreadable(&self, head: &Head, opened: Option<&Opened>, refusal: Refusal) -> Answer {
         let now = self.clock.now().steady;
-        self.clients.charge(&head.client, now);
+        self.charge(&head.client, refusal, now);
         let answer = Answer::refused(refusal, None);
-        self.emit(route.map(AsRef::as_ref), &Record::refused(Some(head), refusal, now), &answer);
+        let record = Record::refused(Some(head), refusal, opened.map_or(now, |opened| opened.at));
+        self.emit(opened.map(|opened| &*opened.route), &record, &answer);
         answer
     }
 
-    fn abandoned(&self, route: &Self::Route, refusal: Refusal) -> Answer {
-        let answer = route.source.answers.refuse(refusal, None);
-        self.emit(Some(route), &Record::refused(None, refusal, self.clock.now().steady), &answer);
+    fn abandoned(&self, opened: &Opened, refusal: Refusal) -> Answer {
+        let answer = opened.route.source.answers.refuse(refusal, None);
+        self.emit(Some(&opened.route), &Record::refused(None, refusal, opened.at), &answer);
         answer
     }
 
     fn unparsed(&self, client: Client, refusal: Refusal) {
         let now = self.clock.now().steady;
-        self.clients.charge(&client, now);
+        self.charge(&client, refusal, now);
         let mut record = Record::refused(None, refusal, now);
         record.client = client;
         self.emit(None, &record, &Answer::refused(refusal, None));
