@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http::header::CONTENT_TYPE;
+use http::{Method, header::CONTENT_TYPE};
 
 use self::{
     attempts::Attempts,
@@ -120,6 +120,10 @@ impl Gateway {
         let authentic = self.authenticate(source, received, record)?;
         if let Some(greeting) = source.greeter.after(&authentic) {
             return Err(greeting.into());
+        }
+        if authentic.head().method != Method::POST {
+            // Other methods are let in for the sake of handshakes; no event comes with them (W-48).
+            return Err(End::Refused(Refusal::Method, None));
         }
         if source.active == Active::Drop {
             return Err(End::Judged(vec![Verdict::Drop(Cause::Inactive).into()]));
@@ -321,7 +325,10 @@ impl Gateway {
                     self.clients.charge(&client, self.clock.now().steady);
                 }
                 record.end(refusal.into(), Reason::Refusal(refusal));
-                source.answers.refuse(refusal, retry_after)
+                match refusal {
+                    Refusal::Method => Answer::method_not_allowed(&source.methods()),
+                    refusal => source.answers.refuse(refusal, retry_after),
+                }
             }
             End::Judged(outcomes) => {
                 let verdicts: Vec<Verdict> = outcomes.iter().map(|outcome| outcome.verdict).collect();
