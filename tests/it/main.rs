@@ -9,6 +9,7 @@
 mod admin;
 mod authenticity;
 mod framing;
+mod handshakes;
 mod replay;
 mod seeds;
 mod server;

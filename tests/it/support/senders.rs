@@ -72,7 +72,9 @@ pub(crate) const BODY: &str = r#"{"id":"evt_1","type":"a.b","note":"canary-in-a-
 
 pub(crate) fn sha256(secret: &[u8], parts: &[&[u8]]) -> Vec<u8> {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret).unwrap();
-    parts.iter().for_each(|part| mac.update(part));
+    for part in parts {
+        mac.update(part);
+    }
     mac.finalize().into_bytes().to_vec()
 }
 
