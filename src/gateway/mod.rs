@@ -137,11 +137,14 @@ impl Gateway {
         self.limit_events(source, &authentic, &plans, record).await?;
         if plans.iter().any(Plan::is_rejected) {
             // One event that is rejected takes the request with it, and nothing of it has been claimed (I15).
-            let rejected = plans.into_iter().filter_map(|plan| match plan {
-                Plan::Decided(verdict @ Verdict::Reject(_), _) => Some(verdict.into()),
-                Plan::Decided(..) | Plan::Deliver(..) => None,
-            });
-            return Err(End::Judged(rejected.collect()));
+            let mut rejected = Vec::new();
+            for plan in plans {
+                if let Plan::Decided(verdict @ Verdict::Reject(_), offence) = plan {
+                    record.offence(offence);
+                    rejected.push(verdict.into());
+                }
+            }
+            return Err(End::Judged(rejected));
         }
         Ok((authentic, plans))
     }
