@@ -272,12 +272,7 @@ async fn w_48_the_method_of_a_challenge_brings_no_event() {
     reply.is(405, "reject method");
     let reply = gateway.request("PUT", &challenge(K2, "1")).send().await;
     assert_eq!(reply.is(405, "reject method").answer.header("allow"), Some("POST, GET"));
-    gateway
-        .request("GET", "/in/meta")
-        .header("x-hub-signature-256", hub(K1, ""))
-        .send()
-        .await
-        .is(405, "reject method");
+    gateway.request("GET", "/in/meta").header("x-hub-signature-256", hub(K1, "")).send().await.is(405, "reject method");
     let get = gateway.request("GET", "/in/meta").header("x-hub-signature-256", hub(K1, BODY)).body(BODY);
     get.send().await.is(405, "reject method").reaches_nobody();
 }

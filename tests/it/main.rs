@@ -8,6 +8,7 @@
 
 mod admin;
 mod authenticity;
+mod bodies;
 mod framing;
 mod handshakes;
 mod replay;
