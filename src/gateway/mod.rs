@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http::header::CONTENT_TYPE;
+use http::{Method, header::CONTENT_TYPE};
 
 pub use self::generations::{Generations, Way};
 use self::{
@@ -138,6 +138,10 @@ impl Gateway {
         record: &mut Record,
     ) -> Result<(Authentic, Vec<Plan>), End> {
         let authentic = self.authenticate(source, received, record)?;
+        if authentic.head().method != Method::POST {
+            // Other methods are let in for the sake of handshakes; no event comes with them (W-48).
+            return Err(End::Refused(Refusal::Method, None));
+        }
         if source.active == Active::Drop {
             return Err(End::Judged(vec![Verdict::Drop(Cause::Inactive).into()]));
         }
@@ -350,7 +354,10 @@ impl Gateway {
                     self.charge(&client, refusal, self.clock.now().steady);
                 }
                 record.end(refusal.into(), Reason::Refusal(refusal));
-                source.answers.refuse(refusal, retry_after)
+                match refusal {
+                    Refusal::Method => Answer::method_not_allowed(&source.methods()),
+                    refusal => source.answers.refuse(refusal, retry_after),
+                }
             }
             End::Judged(outcomes) => {
                 let verdicts: Vec<Verdict> = outcomes.iter().map(|outcome| outcome.verdict).collect();
@@ -385,9 +392,9 @@ impl Handler for Gateway {
             Ok(allowance) => return Ok(allowance),
             Err(refused) => refused,
         };
-        let answer = match (refusal, route) {
-            (Refusal::Method, Some(route)) => Answer::method_not_allowed(&route.source.methods()),
-            (refusal, _) => Answer::refused(refusal, retry_after),
+        let answer = match route {
+            Some(route) => route.source.refuse(refusal, retry_after),
+            None => Answer::refused(refusal, retry_after),
         };
         let record = Record::refused(Some(head), refusal, self.clock.now().steady);
         self.emit(route.map(AsRef::as_ref), &record, &answer);
@@ -412,7 +419,7 @@ impl Handler for Gateway {
     }
 
     fn abandoned(&self, opened: &Opened, refusal: Refusal) -> Answer {
-        let answer = opened.route.source.answers.refuse(refusal, None);
+        let answer = opened.route.source.refuse(refusal, None);
         self.emit(Some(&opened.route), &Record::refused(None, refusal, opened.at), &answer);
         answer
     }
