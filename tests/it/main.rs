@@ -11,6 +11,7 @@ mod authenticity;
 mod bodies;
 mod framing;
 mod handshakes;
+mod reload;
 mod replay;
 mod seeds;
 mod server;
