@@ -43,9 +43,9 @@ impl Context<'_> {
         }
     }
 
-    /// Whether a setting is `true`.
+    /// Whether a setting is given, and not `false`.
     pub(super) fn switched_on(&self, name: &str) -> bool {
-        self.setting(name).is_some_and(|value| value == "true")
+        self.setting(name).is_some_and(|value| value != "false")
     }
 }
 

@@ -84,7 +84,7 @@ table! {
         token: Option<At<Selector>>,
         /// The secrets that `token` may equal. Absent: the source's.
         secrets: Many<SecretSource> = "[]",
-        /// Only when this setting is `true`.
+        /// Only when this setting is given, and not `false`.
         only_with: Option<At<String>>,
         /// What the values that are sent back must look like.
         guard: BTreeMap<Selector, At<Pattern>> = "{}",
