@@ -1,0 +1,105 @@
+//! Every preset can be read, and a source that names it compiles with each of its schemes. What warns is counted:
+//! a preset may know better than the operator, but must not hide it.
+
+use std::path::Path;
+
+use hooksieve::{
+    app,
+    config::{
+        self, Environment,
+        diagnostics::Severity,
+        raw::{
+            auth::{Decode, Kind, Rule},
+            preset::{Declaration, Preset},
+        },
+    },
+    presets,
+};
+
+/// Base64 and hexadecimal of a key, and long enough to be one itself.
+const SECRET: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+
+/// Warnings that a preset may give rise to: the sender leaves no choice.
+const EXPECTED: [&str; 5] = [
+    // The sender's own id travels in a header that it does not sign.
+    "is not signed: a captured request with another value would pass as new",
+    // The sender tries for longer than an hour and does not sign again.
+    "this is longer than an hour",
+    // Senders whose equal bodies are different events.
+    "a captured request can be replayed for ever",
+    // Schemes without a credential.
+    "anybody can send events to this source",
+    // Presets that ask for a queue.
+    "the preset asks for queued delivery, which needs a journal",
+];
+
+#[test]
+fn every_preset_can_be_read() {
+    let all = presets::all();
+    assert!(all.len() >= 4);
+    for (id, text) in all {
+        let (preset, found) = config::read_preset(id, text);
+        assert_eq!(found.iter().count(), 0, "{id}: {}", found.render(false));
+        let preset = preset.unwrap_or_else(|| panic!("{id} is no preset"));
+        assert!(!preset.name.value.is_empty(), "{id} has no name");
+        if let Some(name) = &preset.default_scheme {
+            assert!(preset.schemes.entries.contains_key(&name.value), "{id}: there is no scheme {:?}", name.value);
+        }
+    }
+}
+
+#[test]
+fn every_scheme_compiles() {
+    for (id, text) in presets::all() {
+        let preset = config::read_preset(id, text).0.expect("another test says what is wrong with it");
+        let schemes: Vec<_> = preset.schemes.entries.iter().map(|(name, scheme)| (Some(name), scheme)).collect();
+        if schemes.is_empty() {
+            check(id, &preset, None, &preset.auth, &[]);
+        }
+        for (name, scheme) in schemes {
+            let settings: Vec<_> = scheme.settings.iter().collect();
+            check(id, &preset, name.map(String::as_str), &scheme.auth, &settings);
+        }
+    }
+}
+
+fn check(id: &str, preset: &Preset, scheme: Option<&str>, rules: &[Rule], own: &[(&String, &Declaration)]) {
+    let settings: Vec<String> = preset
+        .settings
+        .iter()
+        .chain(own.iter().copied())
+        .filter(|(_, declared)| declared.required.value)
+        .map(|(name, declared)| format!("{name} = {}", placeholder(name, declared)))
+        .collect();
+    let open = rules.iter().any(|rule| rule.kind.value == Kind::None);
+    let text = format!(
+        "[server]\npublic_url = \"https://hooks.example.com\"\n[upstreams.app]\nurl = \"http://127.0.0.1:9/\"\n\
+         timeout = \"500ms\"\nconnect_timeout = \"200ms\"\n[sources.it]\npath = \"/in\"\nprovider = \"{id}\"\n\
+         upstream = \"app\"\nsettings = {{ {} }}\n{}{}{}",
+        settings.join(", "),
+        scheme.map_or_else(String::new, |name| format!("scheme = \"{name}\"\n")),
+        if open { "allow_unauthenticated = true\n" } else { "secrets = [{ env = \"SECRET\" }]\n" },
+        if preset.schema.is_some() { "schema.on_violation = \"drop\"\nschema.on_unknown = \"forward\"\n" } else { "" },
+    );
+    let environment: Environment = [("SECRET".to_owned(), secret(rules))].into_iter().collect();
+    let (compiled, found) = app::load(Path::new("gateway.toml"), &text, &environment, false, &mut app::nowhere);
+    assert!(compiled.is_some(), "{id} {scheme:?}: {}", found.render(false));
+    for problem in found.iter().filter(|problem| problem.severity == Severity::Warning) {
+        let known = EXPECTED.iter().any(|expected| problem.message.contains(expected));
+        assert!(known, "{id} {scheme:?}: {}", problem.message);
+    }
+}
+
+fn placeholder(name: &str, declared: &Declaration) -> String {
+    match declared.values.first() {
+        Some(value) => format!("{:?}", value.value.to_string()),
+        None if name.ends_with("url") => "\"https://hooks.example.com/in\"".to_owned(),
+        None => "\"x-placeholder\"".to_owned(),
+    }
+}
+
+fn secret(rules: &[Rule]) -> String {
+    let key = include_str!("seeds/cakewalk/vectors/test-key.pub.pem");
+    let is_rsa = rules.iter().any(|rule| rule.kind.value == Kind::Rsa);
+    if is_rsa || rules.iter().any(|rule| rule.key.decode.value == Decode::Pem) { key } else { SECRET }.to_owned()
+}
