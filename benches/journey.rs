@@ -37,8 +37,9 @@ use hooksieve::{
             signature::{Encoding, Format, Items, Prefix},
             window::{Unit, Window},
         },
-        selector::{Facts, Selector, Template},
+        selector::{Facts, Selector},
         split::{Envelope, split},
+        template::Template,
     },
     state::{
         claims::{Claimed, Claims},
@@ -191,7 +192,14 @@ fn scheme() -> Scheme {
     Scheme::Hmac(Hmac {
         signature: Format {
             from: vec![selector("header:x-signature")],
-            items: Some(Items { split: ",".into(), pair: "=".into(), take: vec!["v1".into()] }),
+            any_of: false,
+            items: Some(Items {
+                split: ",".into(),
+                pair: "=".into(),
+                take: vec!["v1".into()],
+                trim: String::new(),
+                groups: None,
+            }),
             prefix: Prefix::NONE,
             encoding: Encoding::Hex,
         },
