@@ -3,8 +3,11 @@
 //! Everything that can be wrong is found here and reported at its place; what comes out needs no further check.
 
 mod auth;
+mod conditions;
+mod handshake;
 mod limits;
 mod schemas;
+mod signed;
 mod source;
 mod targets;
 mod text;

@@ -387,9 +387,11 @@ fn longest_timeout(delivery: &Delivery) -> Duration {
 /// The headers a scheme reads its credential from: they are not passed on.
 fn credential_headers(scheme: &Scheme) -> Vec<HeaderName> {
     let from = match scheme {
+        Scheme::Basic(scheme) => &scheme.from,
+        Scheme::Digest(scheme) => &scheme.signed.signature.from,
         Scheme::Hmac(scheme) => &scheme.signature.from,
         Scheme::None => return Vec::new(),
-        Scheme::Rsa(scheme) => &scheme.signature.from,
+        Scheme::PublicKey(scheme) => &scheme.signature.from,
         Scheme::Token(scheme) => &scheme.from,
     };
     let header = |selector: &Selector| match &selector.place {
