@@ -13,8 +13,9 @@ use serde_json::Value;
 use super::{NO, read, usage};
 use crate::{
     app,
-    config::{Diagnostics, Environment},
+    config::{self, Diagnostics, Environment},
     gateway::source::{Entry, Source},
+    presets,
     stages::{
         answer::Answer,
         receive::{Client, Head, Received},
@@ -162,6 +163,19 @@ impl Vector {
         source.ok_or_else(|| format!("the configuration is refused: {}", first_error(&found)))
     }
 
+    /// The settings of the vector. A handshake may be recorded without those that the preset needs for events alone;
+    /// they are then made up.
+    fn settings(&self) -> BTreeMap<String, Value> {
+        let mut settings = self.settings.clone();
+        let preset = presets::text(&self.provider).and_then(|text| config::read_preset(&self.provider, text).0);
+        for (name, declared) in preset.iter().flat_map(|preset| &preset.settings) {
+            if self.expect == Expect::Reply && declared.required.value && !settings.contains_key(name) {
+                settings.insert(name.clone(), Value::from("not-recorded"));
+            }
+        }
+        settings
+    }
+
     fn toml(&self, url: &Uri) -> String {
         let mut text = String::new();
         let base =
@@ -169,7 +183,7 @@ impl Vector {
         let secrets: Vec<String> =
             self.secrets.iter().map(|secret| format!("{{ value = {} }}", quoted(secret))).collect();
         let settings: Vec<String> = self
-            .settings
+            .settings()
             .iter()
             .filter_map(|(name, value)| Some(format!("{} = {}", quoted(name), inline(value)?)))
             .collect();
