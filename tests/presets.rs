@@ -17,7 +17,13 @@ use hooksieve::{
 };
 
 /// Base64 and hexadecimal of a key, and long enough to be one itself.
-const SECRET: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+const SECRET: &str = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
+
+/// A public key for `decode = "spki"`, from SendGrid's test suite.
+const ECDSA_KEY: &str = "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE83T4O/n84iotIvIW4mdBgQ/7dAfSmpqIM8kF9mN1flpVKS3GRqe62gw+2fNNRaINXvVpiglSI8eNEc6wEA3F+g==";
+
+/// A public key for `decode = "base64"`.
+const ED25519_KEY: &str = "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
 
 /// Warnings that a preset may give rise to: the sender leaves no choice.
 const EXPECTED: [&str; 5] = [
@@ -99,7 +105,18 @@ fn placeholder(name: &str, declared: &Declaration) -> String {
 }
 
 fn secret(rules: &[Rule]) -> String {
-    let key = include_str!("seeds/cakewalk/vectors/test-key.pub.pem");
-    let is_rsa = rules.iter().any(|rule| rule.kind.value == Kind::Rsa);
-    if is_rsa || rules.iter().any(|rule| rule.key.decode.value == Decode::Pem) { key } else { SECRET }.to_owned()
+    let kinds: Vec<Kind> = rules.iter().map(|rule| rule.kind.value).collect();
+    let of = |kind| kinds.contains(&kind);
+    let text = if of(Kind::Rsa) {
+        include_str!("seeds/cakewalk/vectors/test-key.pub.pem")
+    } else if of(Kind::Ecdsa) {
+        ECDSA_KEY
+    } else if of(Kind::Ed25519) && rules.iter().any(|rule| rule.key.decode.value == Decode::Base64) {
+        ED25519_KEY
+    } else if of(Kind::Basic) {
+        "user:00112233445566778899aabbccddeeff"
+    } else {
+        SECRET
+    };
+    text.to_owned()
 }
