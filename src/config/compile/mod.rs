@@ -6,6 +6,7 @@ mod auth;
 mod conditions;
 mod handshake;
 mod limits;
+mod rules;
 mod schemas;
 mod signed;
 mod source;

@@ -122,6 +122,27 @@ impl Scheme {
             Self::Token(scheme) => scheme.judge(facts, now, looked),
         }
     }
+
+    /// What it binds.
+    pub fn strength(&self) -> Strength {
+        match self {
+            Self::Basic(_) | Self::Token(_) => Strength::Token,
+            Self::Digest(scheme) => scheme.signed.strength,
+            Self::Hmac(scheme) => scheme.strength,
+            Self::None => Strength::None,
+            Self::PublicKey(scheme) => scheme.strength,
+        }
+    }
+
+    /// Whether it judges the age of a request.
+    pub fn has_window(&self) -> bool {
+        match self {
+            Self::Basic(_) | Self::None | Self::Token(_) => false,
+            Self::Digest(scheme) => scheme.signed.window.is_some(),
+            Self::Hmac(scheme) => scheme.window.is_some(),
+            Self::PublicKey(scheme) => scheme.window.is_some(),
+        }
+    }
 }
 
 impl From<Ambiguous> for Refusal {
