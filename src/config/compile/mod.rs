@@ -5,6 +5,8 @@
 mod auth;
 mod conditions;
 mod handshake;
+mod jose;
+mod jwk;
 mod limits;
 mod rules;
 mod schemas;

@@ -356,6 +356,7 @@ fn credential_headers(scheme: &Scheme) -> Vec<HeaderName> {
         Scheme::Basic(scheme) => &scheme.from,
         Scheme::Digest(scheme) => &scheme.signed.signature.from,
         Scheme::Hmac(scheme) => &scheme.signature.from,
+        Scheme::Jose(scheme) => &scheme.from,
         Scheme::None => return Vec::new(),
         Scheme::PublicKey(scheme) => &scheme.signature.from,
         Scheme::Token(scheme) => &scheme.from,
