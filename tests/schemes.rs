@@ -1,5 +1,6 @@
 //! The scheme language on the published vectors of senders that need each part of it: `tests/schemes/senders.json` has a
 //! source in the words of a configuration file, and recorded requests with what must become of them.
+#![expect(clippy::unwrap_used, reason = "tests may panic")]
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -21,7 +22,8 @@ use serde_json::Value;
 
 #[derive(Deserialize)]
 struct Sender {
-    sender: String,
+    #[serde(rename = "sender")]
+    name: String,
     strength: String,
     source: String,
     vectors: Vec<Vector>,
@@ -59,7 +61,7 @@ impl Request {
             method: self.method.parse().unwrap(),
             path: url.path().to_owned(),
             query: url.query().map(str::to_owned),
-            headers: HeaderMap::from_iter(headers),
+            headers: headers.collect::<HeaderMap>(),
             client: Client { address: None, known: false },
         };
         Received { head, body, at: Timestamp::from_second(now).unwrap() }
@@ -104,7 +106,7 @@ fn strength(source: &Source, received: Received) -> Option<Strength> {
 }
 
 fn check(sender: &Sender, vector: &Vector) {
-    let name = format!("{}/{}", sender.sender, vector.name);
+    let name = format!("{}/{}", sender.name, vector.name);
     let Vector { request, now, .. } = vector;
     let (source, found) = load(&sender.source, &vector.secrets, &vector.settings, &request.url());
     let source = source.unwrap_or_else(|| panic!("{name}: {found:?}"));
@@ -134,7 +136,51 @@ fn check(sender: &Sender, vector: &Vector) {
 fn senders_are_told_from_forgers() {
     let senders: Vec<Sender> = serde_json::from_str(include_str!("schemes/senders.json")).unwrap();
     for sender in &senders {
-        assert!(!sender.vectors.is_empty(), "{}", sender.sender);
+        assert!(!sender.vectors.is_empty(), "{}", sender.name);
         sender.vectors.iter().for_each(|vector| check(sender, vector));
+    }
+}
+
+/// A source that is refused, and what is wrong with it.
+fn refused(rules: &str, secret: &str, complaint: &str) {
+    let url = Uri::from_static("https://hooks.example.com/in");
+    let (source, found) = load(rules, &[secret.to_owned()], &BTreeMap::new(), &url);
+    assert!(source.is_none(), "{rules}\nis accepted");
+    let messages: Vec<_> = found.iter().filter(|problem| problem.is_error()).map(|it| it.message.clone()).collect();
+    assert!(messages.iter().any(|message| message.contains(complaint)), "{rules}\n{messages:?}");
+}
+
+#[test]
+fn what_protects_nothing_is_refused() {
+    const HMAC: &str = "[[sources.s.auth]]\nkind = \"hmac\"\nsignature.from = \"header:x-signature\"\n";
+    const DIGEST: &str = "[[sources.s.auth]]\nkind = \"digest\"\nsignature.from = \"header:x-signature\"\n";
+    const KEY: &str = "a-secret-of-a-good-length";
+    let hmac = |rest: &str| format!("{HMAC}{rest}\n");
+    let two = |one: &str, other: &str| format!("{HMAC}when = {one}\n{HMAC}when = {other}\n");
+    let token = "[[sources.s.auth]]\nkind = \"token\"\nsignature.from = \"header:x-token\"\n";
+    let cases = [
+        (format!("{DIGEST}message = \"{{body}}\""), "there is no secret in it"),
+        (hmac("message = \"{secret}{body}\""), "the secret has no place here"),
+        (hmac("message = \"{header:x-a}{body}\""), "stand side by side"),
+        (hmac("message = \"{method}{header:x-a}\""), "stand side by side"),
+        (hmac("each = \"/items\""), "are not what is signed"),
+        (hmac("key.decode = \"pem\""), "a shared key is no public key"),
+        (hmac("time.from = \"header:x-time\""), "not part of what is signed"),
+        (hmac("message = \"{body|crc32}\"\ntime = { from = \"json:/time\" }"), "not part of what is signed"),
+        (two("{ present = \"header:x-a\" }", "{ present = \"header:x-b\" }"), "could choose between"),
+        (two("{ equal = [\"method\", \"GET\"] }", "{ present = \"header:x-b\" }"), "could choose between"),
+        (
+            format!("{HMAC}when = {{ absent = \"header:x-a\" }}\n{token}when = {{ present = \"header:x-a\" }}"),
+            "do not protect the same",
+        ),
+        ("[[sources.s.auth]]\nkind = \"basic\"".to_owned(), "it must be `user:password`"),
+        ("[[sources.s.auth]]\nkind = \"ed25519\"\nsignature.from = \"header:x-a\"".to_owned(), "not a PEM public key"),
+        (
+            "[[sources.s.auth]]\nkind = \"ecdsa\"\nhash = \"sha512\"\nsignature.from = \"header:x-a\"".to_owned(),
+            "no choice of hashes",
+        ),
+    ];
+    for (rules, complaint) in cases {
+        refused(&rules, KEY, complaint);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use data_encoding::{BASE64, HEXLOWER_PERMISSIVE};
 use http::HeaderName;
 
-use super::Context;
+use super::{Context, jwk};
 use crate::{
     config::{
         At,
@@ -55,18 +55,14 @@ impl Context<'_> {
             Kind::Hmac => Scheme::Hmac(self.hmac(rule, secrets)?),
             Kind::Digest => Scheme::Digest(self.digest(rule, secrets)?),
             Kind::Ed25519 | Kind::Ecdsa | Kind::Rsa => Scheme::PublicKey(self.public_key(rule, secrets)?),
-            Kind::Jwt | Kind::Jws => {
-                let help =
-                    "this version verifies `hmac`, `digest`, `token`, `basic`, `ed25519`, `ecdsa`, `rsa` and `none`";
-                self.error(&rule.kind.key, "this kind is not supported yet", help);
-                return None;
-            }
+            Kind::Jwt | Kind::Jws => Scheme::Jose(self.jose(rule, secrets)?),
         };
         let each = match &rule.each {
             Some(pointer) => Some(self.each(pointer)?),
             None => None,
         };
-        let require = self.conditions(&rule.require)?;
+        // What a token claims is known to its scheme alone, which looks at these conditions by itself.
+        let require = if rule.kind.value == Kind::Jwt { Vec::new() } else { self.conditions(&rule.require)? };
         let rule = authenticate::Rule { when: when?, each, scheme, require };
         Some((rule, secrets.first().map(|named| named.key.clone())))
     }
@@ -164,7 +160,12 @@ impl Context<'_> {
         Some(Signed { signature, messages, window, keys, strength })
     }
 
-    fn key<K>(&mut self, rule: &Rule, secret: &Named<Secret>, key: Result<Named<K>, String>) -> Option<Named<K>> {
+    pub(super) fn key<K>(
+        &mut self,
+        rule: &Rule,
+        secret: &Named<Secret>,
+        key: Result<Named<K>, String>,
+    ) -> Option<Named<K>> {
         key.map_err(|problem| {
             let message = format!("the secret {:?} cannot be used: {problem}", secret.name);
             self.error(
@@ -187,13 +188,13 @@ fn hash(written: Hash) -> hmac::Hash {
 }
 
 /// The key that a secret stands for.
-fn key_bytes(form: &KeyForm, secret: &Secret) -> Result<Secret, String> {
+pub(super) fn key_bytes(form: &KeyForm, secret: &Secret) -> Result<Secret, String> {
     let (bytes, decode) = stripped(form, secret);
     let mut key = match decode {
         Decode::Utf8 => bytes.to_vec(),
         Decode::Base64 => BASE64.decode(bytes).map_err(|_| "it is not base64".to_owned())?,
         Decode::Hex => HEXLOWER_PERMISSIVE.decode(bytes).map_err(|_| "it is not hex".to_owned())?,
-        Decode::Pem | Decode::Spki => return Err("a shared key is no public key".to_owned()),
+        Decode::Jwk | Decode::Pem | Decode::Spki => return Err("a shared key is no public key".to_owned()),
     };
     key.extend_from_slice(form.suffix.value.as_bytes());
     if let Some(derive) = &form.derive {
@@ -203,11 +204,12 @@ fn key_bytes(form: &KeyForm, secret: &Secret) -> Result<Secret, String> {
 }
 
 /// A public key in one of its written forms.
-fn public_key(form: &KeyForm, algorithm: Algorithm, secret: &Secret) -> Result<PublicKey, String> {
+pub(super) fn public_key(form: &KeyForm, algorithm: Algorithm, secret: &Secret) -> Result<PublicKey, String> {
     let (bytes, decode) = stripped(form, secret);
     let text = std::str::from_utf8(bytes).map_err(|_| "it is not text".to_owned())?.trim();
     let base64 = || BASE64.decode(text.as_bytes()).map_err(|_| "it is not base64".to_owned());
     match decode {
+        Decode::Jwk => jwk::read(algorithm, text),
         Decode::Utf8 | Decode::Pem => PublicKey::from_pem(algorithm, text),
         Decode::Spki => PublicKey::from_spki(algorithm, &base64()?),
         Decode::Base64 => PublicKey::from_raw(algorithm, &base64()?),

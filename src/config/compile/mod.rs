@@ -5,7 +5,10 @@
 mod auth;
 mod conditions;
 mod handshake;
+mod jose;
+mod jwk;
 mod limits;
+mod rules;
 mod schemas;
 mod signed;
 mod source;

@@ -80,6 +80,13 @@ impl Context<'_> {
             self.error(&written.key, "anybody can compute this: there is no secret in it", "put `{secret}` into it");
             return None;
         }
+        if self.surroundings.strict
+            && keyed
+            && matches!(template.pieces().first(), Some(Piece::Value(first)) if first.place == Place::Secret)
+        {
+            let help = "where the sender has an `hmac`, or puts the secret at the end, prefer that";
+            self.warn(&written.key, "who has seen one digest can compute others, of longer texts", help);
+        }
         let times = rule.time.as_ref().map_or(Some(Vec::new()), |time| self.selectors(&time.from))?;
         for pair in template.pieces().windows(2) {
             if let [Piece::Value(first), Piece::Value(second)] = pair

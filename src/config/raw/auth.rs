@@ -18,6 +18,8 @@ table! {
         kind: At<Kind>,
         /// The hash, for the kinds that have a choice.
         hash: At<Hash> = r#""sha256""#,
+        /// The algorithms a JSON Web Token or Signature may have: no other is looked at.
+        algorithms: Many<At<JoseAlgorithm>> = "[]",
         /// Where the signature or token is, and how it is written.
         signature: Option<Signature>,
         /// How the secret becomes a key.
@@ -156,9 +158,9 @@ words! {
         Ecdsa = "ecdsa",
         /// An RSA signature (PKCS #1 v1.5), at least 2048 bits.
         Rsa = "rsa",
-        /// A JSON Web Token.
+        /// A JSON Web Token. `claim:/NAME` stands for what it says, in `require` and `time`; `exp` and `nbf` count.
         Jwt = "jwt",
-        /// A detached JSON Web Signature over the body.
+        /// A detached JSON Web Signature over the message.
         Jws = "jws",
         /// Nothing: anybody may send.
         None = "none",
@@ -174,6 +176,26 @@ words! {
         Sha384 = "sha384",
         /// SHA-512.
         Sha512 = "sha512",
+    }
+
+    /// An algorithm of JSON Web Signatures.
+    JoseAlgorithm {
+        /// HMAC with SHA-256.
+        Hs256 = "HS256",
+        /// HMAC with SHA-384.
+        Hs384 = "HS384",
+        /// HMAC with SHA-512.
+        Hs512 = "HS512",
+        /// RSA PKCS #1 v1.5 with SHA-256.
+        Rs256 = "RS256",
+        /// RSA PKCS #1 v1.5 with SHA-384.
+        Rs384 = "RS384",
+        /// RSA PKCS #1 v1.5 with SHA-512.
+        Rs512 = "RS512",
+        /// ECDSA over P-256 with SHA-256.
+        Es256 = "ES256",
+        /// Ed25519.
+        EdDsa = "EdDSA",
     }
 
     /// How the bytes of a signature are written.
@@ -206,6 +228,8 @@ words! {
         Hex = "hex",
         /// A public key in PEM, or a certificate of which the key is taken.
         Pem = "pem",
+        /// A public key as a JSON Web Key (RFC 7517).
+        Jwk = "jwk",
         /// A public key as base64 of its `SubjectPublicKeyInfo`, without the lines around it.
         Spki = "spki",
     }

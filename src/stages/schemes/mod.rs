@@ -3,6 +3,7 @@
 pub mod basic;
 pub mod digest;
 pub mod hmac;
+pub mod jose;
 pub mod public_key;
 pub mod signature;
 pub mod signed;
@@ -102,6 +103,8 @@ pub enum Scheme {
     Digest(digest::Digest),
     /// A keyed digest over parts of the request.
     Hmac(hmac::Hmac),
+    /// A JSON Web Token, or a detached JSON Web Signature.
+    Jose(jose::Jose),
     /// No proof is asked for; the operator wrote so in as many words.
     None,
     /// A signature that a public key verifies, over parts of the request.
@@ -117,9 +120,33 @@ impl Scheme {
             Self::Basic(scheme) => scheme.judge(facts, now, looked),
             Self::Digest(scheme) => scheme.judge(facts, now, looked),
             Self::Hmac(scheme) => scheme.judge(facts, now, looked),
+            Self::Jose(scheme) => scheme.judge(facts, now, looked),
             Self::None => Ok(Proof { key: Arc::from("none"), strength: Strength::None }),
             Self::PublicKey(scheme) => scheme.judge(facts, now, looked),
             Self::Token(scheme) => scheme.judge(facts, now, looked),
+        }
+    }
+
+    /// What it binds.
+    pub fn strength(&self) -> Strength {
+        match self {
+            Self::Basic(_) | Self::Token(_) => Strength::Token,
+            Self::Digest(scheme) => scheme.signed.strength,
+            Self::Hmac(scheme) => scheme.strength,
+            Self::Jose(scheme) => scheme.strength,
+            Self::None => Strength::None,
+            Self::PublicKey(scheme) => scheme.strength,
+        }
+    }
+
+    /// Whether it judges the age of a request.
+    pub fn has_window(&self) -> bool {
+        match self {
+            Self::Basic(_) | Self::None | Self::Token(_) => false,
+            Self::Digest(scheme) => scheme.signed.window.is_some(),
+            Self::Hmac(scheme) => scheme.window.is_some(),
+            Self::Jose(scheme) => scheme.window.is_some(),
+            Self::PublicKey(scheme) => scheme.window.is_some(),
         }
     }
 }

@@ -8,7 +8,10 @@ use pkcs1::RsaPublicKey;
 use ring::signature::{self as verification, UnparsedPublicKey, VerificationAlgorithm};
 use spki::{
     ObjectIdentifier, SubjectPublicKeyInfoRef,
-    der::{Decode, Document, Reader, SliceReader, asn1::AnyRef},
+    der::{
+        Decode, Document, Encode, Reader, SliceReader,
+        asn1::{AnyRef, UintRef},
+    },
 };
 
 use super::{
@@ -95,6 +98,13 @@ impl PublicKey {
             return Err(format!("the key is not {name} key"));
         }
         Self::from_raw(algorithm, info.subject_public_key.as_bytes().ok_or("the key's DER cannot be read")?)
+    }
+
+    /// Reads an RSA key's two numbers, with their most significant bytes first.
+    pub fn from_rsa_numbers(algorithm: Algorithm, modulus: &[u8], exponent: &[u8]) -> Result<Self, String> {
+        let number = |bytes| UintRef::new(bytes).map_err(|_| "the RSA key's numbers cannot be read".to_owned());
+        let key = RsaPublicKey { modulus: number(modulus)?, public_exponent: number(exponent)? };
+        Self::from_raw(algorithm, &key.to_der().map_err(|_| "the RSA key is too long".to_owned())?)
     }
 
     /// Reads the key itself: 32 bytes for Ed25519, the uncompressed point for ECDSA, PKCS #1 DER for RSA.

@@ -114,7 +114,7 @@ impl Place {
         let head = &facts.received.head;
         Ok(match self {
             Self::Body => Some(Cow::Borrowed(&facts.received.body)),
-            Self::Claim(pointer) => facts.claims.and_then(|claims| claims.at(pointer)).and_then(scalar),
+            Self::Claim(pointer) => facts.claims.and_then(|claims| claims.at(pointer)).and_then(claim),
             Self::Form(name) => parameter(&facts.received.body, name)?,
             Self::Header(name) => only(head.headers.get_all(name).iter().map(HeaderValue::as_bytes))?,
             Self::Headers(start) => only(starting_with(&head.headers, start))?,
@@ -149,6 +149,11 @@ pub(super) fn scalar(value: Value<'_>) -> Option<Cow<'_, [u8]>> {
         Cow::Borrowed(text) => Some(Cow::Borrowed(text.as_bytes())),
         Cow::Owned(text) => Some(Cow::Owned(text.into_bytes())),
     }
+}
+
+/// A claim's text, number or truth.
+fn claim(value: Value<'_>) -> Option<Cow<'_, [u8]>> {
+    if value.as_bool().is_some() { Some(Cow::Borrowed(value.raw())) } else { scalar(value) }
 }
 
 /// The value, where there is no second one.
