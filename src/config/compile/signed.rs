@@ -173,12 +173,13 @@ fn has_signed_time(window: &Window, message: &Template) -> bool {
     }
 }
 
-/// Whether the whole body is signed, by itself or by a digest that is.
+/// Whether the whole body is signed, by itself or by a digest that is, or can only be one text.
 fn binds_body(message: &Template, require: &[Condition]) -> bool {
     let is_signed = |wanted: &Selector| message.selectors().any(|part| is_part_of(wanted, part));
     let bound = |condition: &Condition| match condition {
         Condition::Same(one, other) => (other.binds_body() && is_signed(one)) || (one.binds_body() && is_signed(other)),
-        Condition::Absent(_) | Condition::Equal(..) | Condition::OneOf(..) | Condition::Present(_) => false,
+        Condition::Equal(one, _) => one.place == Place::Body && one.transforms.is_empty(),
+        Condition::Absent(_) | Condition::OneOf(..) | Condition::Present(_) => false,
     };
     message.selectors().any(Selector::binds_body) || require.iter().any(bound)
 }
