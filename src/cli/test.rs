@@ -95,6 +95,9 @@ struct Reply {
     body: Option<String>,
 }
 
+/// A setting that only vectors have.
+const KEY_SET: &str = "jwks";
+
 /// Runs all vectors of all files.
 pub(super) fn test(options: &Options) -> u8 {
     let (mut passed, mut failed) = (0, 0);
@@ -163,10 +166,17 @@ impl Vector {
         source.ok_or_else(|| format!("the configuration is refused: {}", first_error(&found)))
     }
 
+    /// The secrets of the vector; where it has a set of keys (`jwks`, RFC 7517) that the sender publishes, those.
+    fn secrets(&self) -> Vec<String> {
+        let keys = self.settings.get(KEY_SET).and_then(|set| set.get("keys")?.as_array());
+        keys.map_or_else(|| self.secrets.clone(), |keys| keys.iter().map(Value::to_string).collect())
+    }
+
     /// The settings of the vector. A handshake may be recorded without those that the preset needs for events alone;
     /// they are then made up.
     fn settings(&self) -> BTreeMap<String, Value> {
         let mut settings = self.settings.clone();
+        settings.remove(KEY_SET);
         let preset = presets::text(&self.provider).and_then(|text| config::read_preset(&self.provider, text).0);
         for (name, declared) in preset.iter().flat_map(|preset| &preset.settings) {
             if self.expect == Expect::Reply && declared.required.value && !settings.contains_key(name) {
@@ -181,7 +191,7 @@ impl Vector {
         let base =
             format!("{}://{}", url.scheme_str().unwrap_or("https"), url.authority().map_or("", |it| it.as_str()));
         let secrets: Vec<String> =
-            self.secrets.iter().map(|secret| format!("{{ value = {} }}", quoted(secret))).collect();
+            self.secrets().iter().map(|secret| format!("{{ value = {} }}", quoted(secret))).collect();
         let settings: Vec<String> = self
             .settings()
             .iter()
