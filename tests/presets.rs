@@ -87,7 +87,7 @@ fn check(id: &str, preset: &Preset, scheme: Option<&str>, rules: &[Rule], own: &
         if open { "allow_unauthenticated = true\n" } else { "secrets = [{ env = \"SECRET\" }]\n" },
         if preset.schema.is_some() { "schema.on_violation = \"drop\"\nschema.on_unknown = \"forward\"\n" } else { "" },
     );
-    let environment: Environment = [("SECRET".to_owned(), secret(rules))].into_iter().collect();
+    let environment: Environment = [("SECRET".to_owned(), secret(id, rules))].into_iter().collect();
     let (compiled, found) = app::load(Path::new("gateway.toml"), &text, &environment, false, &mut app::nowhere);
     assert!(compiled.is_some(), "{id} {scheme:?}: {}", found.render(false));
     for problem in found.iter().filter(|problem| problem.severity == Severity::Warning) {
@@ -104,7 +104,10 @@ fn placeholder(name: &str, declared: &Declaration) -> String {
     }
 }
 
-fn secret(rules: &[Rule]) -> String {
+fn secret(id: &str, rules: &[Rule]) -> String {
+    if rules.iter().any(|rule| rule.key.decode.value == Decode::Jwk) {
+        return recorded_key(id);
+    }
     let kinds: Vec<Kind> = rules.iter().map(|rule| rule.kind.value).collect();
     let of = |kind| kinds.contains(&kind);
     let text = if of(Kind::Rsa) {
@@ -119,4 +122,12 @@ fn secret(rules: &[Rule]) -> String {
         SECRET
     };
     text.to_owned()
+}
+
+/// The first of the keys that the sender published when its requests were recorded.
+fn recorded_key(id: &str) -> String {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors").join(id).with_extension("json");
+    let text = std::fs::read_to_string(file).expect("a sender of published keys has recorded requests");
+    let recorded: serde_json::Value = serde_json::from_str(&text).expect("they are JSON");
+    recorded["vectors"][0]["settings"]["jwks"]["keys"][0].to_string()
 }
