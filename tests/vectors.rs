@@ -7,12 +7,12 @@ fn recorded_requests_come_out_as_they_say() {
     let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/vectors");
     let mut files: Vec<PathBuf> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
-    assert!(files.len() >= 4, "the four first senders have vectors");
+    assert!(files.len() >= 100, "nearly all senders have vectors");
     let output = Command::new(env!("CARGO_BIN_EXE_hooksieve")).arg("test").args(&files).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
     let passed: u32 = text.split_whitespace().next().unwrap().parse().unwrap();
-    assert!(passed >= 60, "{text}");
+    assert!(passed >= 350, "{text}");
 }
 
 #[test]
