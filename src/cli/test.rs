@@ -98,6 +98,9 @@ struct Reply {
 /// A setting that only vectors have.
 const KEY_SET: &str = "jwks";
 
+/// Another: certificates in PEM, by the URLs they lie at.
+const CERTIFICATES: &str = "certs";
+
 /// Runs all vectors of all files.
 pub(super) fn test(options: &Options) -> u8 {
     let (mut passed, mut failed) = (0, 0);
@@ -166,10 +169,16 @@ impl Vector {
         source.ok_or_else(|| format!("the configuration is refused: {}", first_error(&found)))
     }
 
-    /// The secrets of the vector; where it has a set of keys (`jwks`, RFC 7517) that the sender publishes, those.
+    /// The secrets of the vector. Where it has the keys (`jwks`, RFC 7517) or certificates that the sender publishes,
+    /// those: they are pinned.
     fn secrets(&self) -> Vec<String> {
         let keys = self.settings.get(KEY_SET).and_then(|set| set.get("keys")?.as_array());
-        keys.map_or_else(|| self.secrets.clone(), |keys| keys.iter().map(Value::to_string).collect())
+        let certificates = self.settings.get(CERTIFICATES).and_then(Value::as_object);
+        match (keys, certificates) {
+            (Some(keys), _) => keys.iter().map(Value::to_string).collect(),
+            (None, Some(pinned)) => pinned.values().filter_map(|it| it.as_str().map(str::to_owned)).collect(),
+            (None, None) => self.secrets.clone(),
+        }
     }
 
     /// The settings of the vector. A handshake may be recorded without those that the preset needs for events alone;
@@ -177,6 +186,7 @@ impl Vector {
     fn settings(&self) -> BTreeMap<String, Value> {
         let mut settings = self.settings.clone();
         settings.remove(KEY_SET);
+        settings.remove(CERTIFICATES);
         let preset = presets::text(&self.provider).and_then(|text| config::read_preset(&self.provider, text).0);
         for (name, declared) in preset.iter().flat_map(|preset| &preset.settings) {
             if self.expect == Expect::Reply && declared.required.value && !settings.contains_key(name) {

@@ -1,5 +1,6 @@
 //! Text with selectors in it, and conditions on what selectors find.
 
+use regex::bytes::Regex;
 use subtle::ConstantTimeEq;
 
 use crate::stages::selector::{Ambiguous, Facts, Selector};
@@ -82,6 +83,8 @@ pub enum Condition {
     Absent(Selector),
     /// Exactly this text lies there.
     Equal(Selector, String),
+    /// A text of this shape lies there; the expression is anchored.
+    Matches(Selector, Regex),
     /// One of these texts lies there.
     OneOf(Selector, Vec<String>),
     /// Something lies there.
@@ -98,6 +101,7 @@ impl Condition {
             Self::Equal(selector, text) => {
                 selector.find(facts)?.is_some_and(|value| bool::from(value.ct_eq(text.as_bytes())))
             }
+            Self::Matches(selector, shape) => selector.find(facts)?.is_some_and(|value| shape.is_match(&value)),
             Self::OneOf(selector, texts) => selector
                 .find(facts)?
                 .is_some_and(|value| texts.iter().any(|text| bool::from(value.ct_eq(text.as_bytes())))),
@@ -111,8 +115,14 @@ impl Condition {
     /// Whether no request can satisfy both.
     pub fn excludes(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Absent(one), Self::Present(two) | Self::Equal(two, _) | Self::OneOf(two, _))
-            | (Self::Present(one) | Self::Equal(one, _) | Self::OneOf(one, _), Self::Absent(two)) => one == two,
+            (
+                Self::Absent(one),
+                Self::Present(two) | Self::Equal(two, _) | Self::Matches(two, _) | Self::OneOf(two, _),
+            )
+            | (
+                Self::Present(one) | Self::Equal(one, _) | Self::Matches(one, _) | Self::OneOf(one, _),
+                Self::Absent(two),
+            ) => one == two,
             (Self::Equal(one, value), Self::Equal(two, other)) => one == two && value != other,
             (Self::Equal(one, value), Self::OneOf(two, values))
             | (Self::OneOf(one, values), Self::Equal(two, value)) => one == two && !values.contains(value),
@@ -120,8 +130,15 @@ impl Condition {
                 one == two && !values.iter().any(|value| others.contains(value))
             }
             (Self::Absent(_), Self::Absent(_) | Self::Same(..))
-            | (Self::Present(_), Self::Present(_) | Self::Equal(..) | Self::OneOf(..) | Self::Same(..))
-            | (Self::Equal(..) | Self::OneOf(..), Self::Present(_) | Self::Same(..))
+            | (
+                Self::Present(_),
+                Self::Present(_) | Self::Equal(..) | Self::Matches(..) | Self::OneOf(..) | Self::Same(..),
+            )
+            | (Self::Equal(..) | Self::OneOf(..), Self::Present(_) | Self::Matches(..) | Self::Same(..))
+            | (
+                Self::Matches(..),
+                Self::Present(_) | Self::Equal(..) | Self::Matches(..) | Self::OneOf(..) | Self::Same(..),
+            )
             | (Self::Same(..), _) => false,
         }
     }

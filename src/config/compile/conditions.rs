@@ -1,5 +1,7 @@
 //! Conditions: from words to what is looked at.
 
+use regex::bytes::Regex;
+
 use super::Context;
 use crate::{
     config::raw::{auth::Condition as Written, secret::SettingValue},
@@ -18,6 +20,13 @@ impl Context<'_> {
             Written::Present(selector) => Condition::Present(self.selector(selector)?),
             Written::Absent(selector) => Condition::Absent(self.selector(selector)?),
             Written::Same(one, other) => Condition::Same(self.selector(one)?, self.selector(other)?),
+            Written::Matches(selector, shape) => {
+                let compiled = Regex::new(&format!("^(?:{})$", shape.value.0)).map_err(|error| {
+                    let help = "look-around and back-references are not supported";
+                    self.error(&shape.key, format!("this is not a regular expression: {error}"), help);
+                });
+                Condition::Matches(self.selector(selector)?, compiled.ok()?)
+            }
             Written::Equal(selector, value) => Condition::Equal(self.selector(selector)?, value.value.to_string()),
             Written::InList(selector, setting) => {
                 let Some(SettingValue::List(values)) = self.settings.get(&setting.value).map(|at| &at.value) else {

@@ -37,7 +37,11 @@ impl Context<'_> {
                 Condition::Same(one, other) => {
                     (is_claim(one) && other.binds_body()) || (is_claim(other) && one.binds_body())
                 }
-                Condition::Absent(_) | Condition::Equal(..) | Condition::OneOf(..) | Condition::Present(_) => false,
+                Condition::Absent(_)
+                | Condition::Equal(..)
+                | Condition::Matches(..)
+                | Condition::OneOf(..)
+                | Condition::Present(_) => false,
             };
             let strength = if require.iter().any(binds) { Strength::Verified } else { Strength::Token };
             (Payload::Claims(require), strength)

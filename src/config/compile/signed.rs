@@ -179,7 +179,7 @@ fn binds_body(message: &Template, require: &[Condition]) -> bool {
     let bound = |condition: &Condition| match condition {
         Condition::Same(one, other) => (other.binds_body() && is_signed(one)) || (one.binds_body() && is_signed(other)),
         Condition::Equal(one, _) => one.place == Place::Body && one.transforms.is_empty(),
-        Condition::Absent(_) | Condition::OneOf(..) | Condition::Present(_) => false,
+        Condition::Absent(_) | Condition::Matches(..) | Condition::OneOf(..) | Condition::Present(_) => false,
     };
     message.selectors().any(Selector::binds_body) || require.iter().any(bound)
 }

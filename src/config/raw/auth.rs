@@ -136,6 +136,8 @@ table! {
         equal: Option<Pair<Selector, Plain>>,
         /// `[SELECTOR, SELECTOR]`: both find the same.
         same: Option<Pair<Selector, Selector>>,
+        /// `[SELECTOR, REGULAR EXPRESSION]`: the selector finds a text that is matched as a whole.
+        matches: Option<Pair<Selector, Pattern>>,
         /// `[SELECTOR, SETTING]`: the selector finds one of the values of this setting.
         in_list: Option<Pair<Selector, String>>,
     }
@@ -306,17 +308,20 @@ pub enum Condition {
     InList(At<Selector>, At<String>),
     /// Both selectors find the same.
     Same(At<Selector>, At<Selector>),
+    /// The selector finds a text that is matched as a whole.
+    Matches(At<Selector>, At<Pattern>),
 }
 
 impl FromConfig for Condition {
     fn read(node: &Node, found: &mut Diagnostics) -> Option<Self> {
-        let ConditionTable { at, present, absent, equal, same, in_list } = ConditionTable::read(node, found)?;
-        match (present, absent, equal, in_list, same) {
-            (Some(selector), None, None, None, None) => Some(Self::Present(selector)),
-            (None, Some(selector), None, None, None) => Some(Self::Absent(selector)),
-            (None, None, Some(Pair(selector, value)), None, None) => Some(Self::Equal(selector, value)),
-            (None, None, None, Some(Pair(selector, setting)), None) => Some(Self::InList(selector, setting)),
-            (None, None, None, None, Some(Pair(one, other))) => Some(Self::Same(one, other)),
+        let ConditionTable { at, present, absent, equal, same, matches, in_list } = ConditionTable::read(node, found)?;
+        match (present, absent, equal, in_list, same, matches) {
+            (Some(selector), None, None, None, None, None) => Some(Self::Present(selector)),
+            (None, Some(selector), None, None, None, None) => Some(Self::Absent(selector)),
+            (None, None, Some(Pair(selector, value)), None, None, None) => Some(Self::Equal(selector, value)),
+            (None, None, None, Some(Pair(selector, setting)), None, None) => Some(Self::InList(selector, setting)),
+            (None, None, None, None, Some(Pair(one, other)), None) => Some(Self::Same(one, other)),
+            (None, None, None, None, None, Some(Pair(selector, shape))) => Some(Self::Matches(selector, shape)),
             _ => {
                 let message = format!("`{}` must be exactly one condition", at.path());
                 let help = "for several conditions write a list: `[{ present = … }, { equal = [ … ] }]`";
