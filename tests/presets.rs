@@ -22,11 +22,7 @@ use hooksieve::{
 type Settings<'a> = Vec<(&'a String, &'a Declaration)>;
 
 /// Senders that were studied and have no preset, and what they would need.
-const NOT_YET: [(&str, &str); 9] = [
-    (
-        "Amazon SNS",
-        "the certificate lies at a URL that the request names, and a subscription is confirmed by a request of the receiver",
-    ),
+const NOT_YET: [(&str, &str); 7] = [
     (
         "Atlassian Connect",
         "the token holds a hash of method, path and sorted query, and each tenant hands its secret over when it installs the app",
@@ -44,7 +40,6 @@ const NOT_YET: [(&str, &str); 9] = [
         "the key is the secret in Unicode's form NFKD; with a secret of plain ASCII a source of your own works",
     ),
     ("Paddle Classic", "the signed text is PHP's serialization of the sorted form"),
-    ("PayPal", "the certificate lies at a URL that the request names; a source of your own can pin it"),
     ("Microsoft Entra, resource data of Graph", "tokens of keys that have to be fetched, and encrypted payloads"),
     ("Vonage", "the hash of the body in the token may be missing, as a setting says"),
 ];
