@@ -9,6 +9,8 @@
 mod admin;
 mod authenticity;
 mod bodies;
+mod configuration;
+mod forgeries;
 mod framing;
 mod handshakes;
 mod replay;
