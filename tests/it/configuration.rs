@@ -14,7 +14,7 @@ use crate::support::{
 fn judge(setup: &Setup) -> (bool, Vec<(Severity, String, String)>) {
     let (runs, found) = setup.judge();
     assert!(!found.render(false).contains(K1), "a secret is shown");
-    let problems = found.iter().map(|it| (it.severity, it.key.path().to_string(), it.message.clone()));
+    let problems = found.iter().map(|it| (it.severity, it.key.path().to_owned(), it.message.clone()));
     (runs, problems.collect())
 }
 
