@@ -23,13 +23,15 @@ pub struct Envelope {
 }
 
 impl Envelope {
-    /// 1 000 elements.
-    pub const ELEMENTS_MAX: usize = 1_000;
+    /// 1 000 elements, where nothing else is set.
+    pub const ELEMENTS: usize = 1_000;
+    /// What [`elements_max`](Self::elements_max) may be set to.
+    pub const ELEMENTS_MAX: usize = 10_000;
 }
 
 impl Default for Envelope {
     fn default() -> Self {
-        Self { split: None, unwrap: None, elements_max: Self::ELEMENTS_MAX }
+        Self { split: None, unwrap: None, elements_max: Self::ELEMENTS }
     }
 }
 

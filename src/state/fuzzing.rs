@@ -245,8 +245,6 @@ mod tests {
     use super::*;
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
-
         /// I2 to I6 and I19, over schedules of up to 200 steps.
         #[test]
         fn i_02_to_i_06_and_i_19_hold(schedule in prop::collection::vec(any::<[u8; 2]>().prop_map(Step::decode), 0..200)) {

@@ -63,7 +63,9 @@ pub(crate) struct Gateway {
     log: Lines,
     secrets: Vec<String>,
     delivered: Cell<usize>,
-    _running: Running,
+    /// What it was started with.
+    setup: Setup,
+    running: Running,
     _subscriber: DefaultGuard,
 }
 
@@ -105,7 +107,7 @@ impl Setup {
         let environment = self.environment(&application.address.to_string());
         let connect = &mut |name: &str, settings| ground.connect(name, settings);
         let (compiled, found) = load(&self.file, &self.text, &environment, false, connect);
-        let Some(compiled) = compiled else { panic!("{}", found.render(false)) };
+        let compiled = compiled.unwrap_or_else(|| panic!("{}", found.render(false)));
         let running = Running::start(compiled, &ground).await.unwrap();
         let [ListenOn::Tcp(address)] = running.listen[..] else { panic!("one listener") };
         Gateway {
@@ -115,9 +117,10 @@ impl Setup {
             sent: Cell::new(0),
             ground,
             log,
-            secrets: self.variables.into_iter().map(|(_, value)| value).filter(|value| value.len() >= 16).collect(),
+            secrets: self.variables.iter().map(|(_, value)| value.clone()).filter(|it| it.len() >= 16).collect(),
             delivered: Cell::new(0),
-            _running: running,
+            setup: self,
+            running,
             _subscriber: subscriber,
         }
     }
@@ -141,6 +144,16 @@ impl Gateway {
 
     pub(crate) fn request(&self, method: &str, target: &str) -> Request<'_> {
         Request::new(self, method, target)
+    }
+
+    /// Serves another configuration from now on, if it can run at all.
+    pub(crate) fn reload(&self, text: &str) -> bool {
+        let environment = self.setup.environment(&self.application.address.to_string());
+        let connect = &mut |name: &str, settings| self.ground.connect(name, settings);
+        let (compiled, _) = load(&self.setup.file, text, &environment, false, connect);
+        let Some(compiled) = compiled else { return false };
+        let _waits = self.running.reload(compiled, &self.ground);
+        true
     }
 
     /// Moves both clocks.
