@@ -16,5 +16,6 @@ mod handshakes;
 mod replay;
 mod seeds;
 mod server;
+mod signatures;
 mod support;
 mod upstream;
