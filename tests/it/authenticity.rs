@@ -246,28 +246,6 @@ async fn w_50_rotation() {
 }
 
 #[tokio::test]
-async fn w_02_w_50_rotation_by_reload() {
-    let secrets = |list: &str| HUB.replace("[{ env = \"K1\" }]", list);
-    let gateway = gateway(HUB).await;
-    let send = |secret: &str, number: usize| {
-        let body = format!("{{\"number\":{number}}}");
-        gateway.post("/in/hub").header("x-hub-signature-256", hub(secret, &body)).body(body).send()
-    };
-    assert!(gateway.reload(&secrets("[{ env = \"K2\" }, { env = \"K1\" }]")));
-    send(K1, 1).await.is_forwarded();
-    send(K2, 2).await.is_forwarded();
-    assert!(gateway.reload(&secrets("[{ env = \"K2\" }]")));
-    send(K1, 3).await.is_401("auth_mismatch");
-    send(K2, 4).await.is_forwarded();
-    // What would protect nothing changes nothing.
-    for wrong in ["[]", "[{ env = \"UNSET\" }]", "[{ value = \"\" }]"] {
-        assert!(!gateway.reload(&secrets(wrong)), "{wrong}");
-        send(K1, 5).await.is_401("auth_mismatch");
-    }
-    send(K2, 5).await.is_forwarded();
-}
-
-#[tokio::test]
 async fn w_51_across_sources() {
     let other = ACME.replace("acme", "other").replace("K1", "K2");
     let gateway = gateway(&together(&[ACME, &other])).await;

@@ -13,6 +13,7 @@ mod configuration;
 mod forgeries;
 mod framing;
 mod handshakes;
+mod reload;
 mod replay;
 mod seeds;
 mod server;

@@ -100,16 +100,6 @@ async fn r_10_r_11_replay() {
 }
 
 #[tokio::test]
-async fn r_14_replay_after_a_reload() {
-    let gateway = gateway(ACME).await;
-    gateway.acme("evt_1", BODY).send().await.is_forwarded();
-    for text in [ACME, &together(&[ACME, HUB]), &ACME.replace("[{ name", "[{ env = \"K2\" }, { name")] {
-        assert!(gateway.reload(text));
-        gateway.acme("evt_1", BODY).send().await.is(200, "duplicate").reaches_nobody();
-    }
-}
-
-#[tokio::test]
 async fn r_15_another_spelling_is_the_same_event() {
     let gateway = gateway(&together(&[ACME, HUB])).await;
     gateway.acme("evt_1", BODY).send().await.is_forwarded();

@@ -63,9 +63,8 @@ pub(crate) struct Gateway {
     log: Lines,
     secrets: Vec<String>,
     delivered: Cell<usize>,
-    /// What it was started with.
-    setup: Setup,
     running: Running,
+    setup: Setup,
     _subscriber: DefaultGuard,
 }
 
@@ -107,7 +106,7 @@ impl Setup {
         let environment = self.environment(&application.address.to_string());
         let connect = &mut |name: &str, settings| ground.connect(name, settings);
         let (compiled, found) = load(&self.file, &self.text, &environment, false, connect);
-        let compiled = compiled.unwrap_or_else(|| panic!("{}", found.render(false)));
+        let Some(compiled) = compiled else { panic!("{}", found.render(false)) };
         let running = Running::start(compiled, &ground).await.unwrap();
         let [ListenOn::Tcp(address)] = running.listen[..] else { panic!("one listener") };
         Gateway {
@@ -117,10 +116,10 @@ impl Setup {
             sent: Cell::new(0),
             ground,
             log,
-            secrets: self.variables.iter().map(|(_, value)| value.clone()).filter(|it| it.len() >= 16).collect(),
+            secrets: self.variables.iter().map(|(_, value)| value.clone()).filter(|value| value.len() >= 16).collect(),
             delivered: Cell::new(0),
-            setup: self,
             running,
+            setup: self,
             _subscriber: subscriber,
         }
     }
@@ -146,14 +145,14 @@ impl Gateway {
         Request::new(self, method, target)
     }
 
-    /// Serves another configuration from now on, if it can run at all.
-    pub(crate) fn reload(&self, text: &str) -> bool {
+    /// Takes over another configuration, as SIGHUP does; the error is what is wrong with it.
+    pub(crate) fn reload(&self, text: &str) -> Result<(), String> {
         let environment = self.setup.environment(&self.application.address.to_string());
         let connect = &mut |name: &str, settings| self.ground.connect(name, settings);
-        let (compiled, _) = load(&self.setup.file, text, &environment, false, connect);
-        let Some(compiled) = compiled else { return false };
+        let (compiled, found) = load(&self.setup.file, text, &environment, false, connect);
+        let compiled = compiled.ok_or_else(|| found.render(false))?;
         let _waits = self.running.reload(compiled, &self.ground);
-        true
+        Ok(())
     }
 
     /// Moves both clocks.
