@@ -52,8 +52,11 @@ impl Context<'_> {
         let own = (!rule.secrets.is_empty()).then(|| self.secrets(&rule.secrets));
         let secrets = own.as_ref().unwrap_or(secrets);
         if secrets.is_empty() && rule.kind.value != Kind::None {
-            let help = "add `secrets = [{ env = \"NAME\" }]` or `secrets = [{ file = \"PATH\" }]`";
-            self.error(&rule.kind.key, "this rule has no secret to verify with", help);
+            // Where some are written, what is wrong with them has been said.
+            if rule.secrets.is_empty() && self.written.secrets.is_empty() {
+                let help = "add `secrets = [{ env = \"NAME\" }]` or `secrets = [{ file = \"PATH\" }]`";
+                self.error(&rule.kind.key, "this rule has no secret to verify with", help);
+            }
             return None;
         }
         let scheme = match rule.kind.value {
@@ -304,7 +307,10 @@ impl Context<'_> {
                 let own = (!rule.secrets.is_empty()).then(|| self.secrets(&rule.secrets));
                 let keys = own.as_ref().unwrap_or(secrets);
                 if keys.is_empty() {
-                    self.error(&rule.auth.key, "the handshake has no secret to compare with", "add `secrets` to it");
+                    if rule.secrets.is_empty() && self.written.secrets.is_empty() {
+                        let help = "add `secrets` to it";
+                        self.error(&rule.auth.key, "the handshake has no secret to compare with", help);
+                    }
                     return None;
                 }
                 let keys = keys.iter().map(|named| named.map(|secret| Ok::<_, EmptyKey>(Fingerprint::of(secret))));
