@@ -4,7 +4,11 @@
 mod check;
 mod presets;
 mod run;
+mod sample;
+mod send;
+mod sender;
 mod test;
+mod wire;
 
 use std::{
     fs,
@@ -50,6 +54,16 @@ enum Command {
     /// List the senders that are known
     #[command(after_help = "Example: hooksieve presets show elan > elan.toml")]
     Presets(presets::Options),
+    /// Play a source's sender: send a signed sample, or one that must be refused
+    #[command(after_help = "\
+Examples:
+  hooksieve send elan
+  hooksieve send cakewalk --event test --to http://gateway.internal:8080
+  hooksieve send elan --break signature --count 3
+  hooksieve send acme --body order.json --curl
+
+The exit code is 0 when every answer is 2xx; with --break, when what was sent is refused as it should be.")]
+    Send(send::Options),
     /// Run recorded requests through the configuration language, at the time they were recorded
     #[command(after_help = "Example: hooksieve test vectors/elan.json\n\nEnds with `N passed, M failed`.")]
     Test(test::Options),
@@ -78,6 +92,7 @@ pub fn main() -> ExitCode {
         Command::Run(file) => run::run(&file),
         Command::Check(options) => check::check(&options),
         Command::Presets(options) => presets::presets(&options),
+        Command::Send(options) => send::send(&options),
         Command::Test(options) => test::test(&options),
     };
     ExitCode::from(outcome)

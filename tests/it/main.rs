@@ -6,6 +6,7 @@
 #![expect(clippy::disallowed_methods, reason = "fakes run in tasks of their own and read the real clock")]
 
 mod admin;
+mod commands;
 mod framing;
 mod server;
 mod support;
