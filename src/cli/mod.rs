@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing is what commands are for")]
 
 mod check;
+mod demo;
 mod presets;
 mod run;
 mod sample;
@@ -54,6 +55,15 @@ enum Command {
     /// List the senders that are known
     #[command(after_help = "Example: hooksieve presets show elan > elan.toml")]
     Presets(presets::Options),
+    /// Show everything at work on loopback, with no files of your own
+    #[command(after_help = "\
+Examples:
+  hooksieve demo
+  hooksieve demo --keep
+
+Starts a small application and the gateway, sends what four senders send, good and bad, and says of each request
+what was answered, what the application got, and why. The exit code is 0 when all of it is as it should be.")]
+    Demo(demo::Options),
     /// Play a source's sender: send a signed sample, or one that must be refused
     #[command(after_help = "\
 Examples:
@@ -92,6 +102,7 @@ pub fn main() -> ExitCode {
         Command::Run(file) => run::run(&file),
         Command::Check(options) => check::check(&options),
         Command::Presets(options) => presets::presets(&options),
+        Command::Demo(options) => demo::demo(&options),
         Command::Send(options) => send::send(&options),
         Command::Test(options) => test::test(&options),
     };

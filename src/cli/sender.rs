@@ -196,6 +196,13 @@ impl<'a> StandIn<'a> {
     }
 }
 
+impl Draft {
+    /// The request without any credential.
+    pub(super) fn unsigned(self) -> Received {
+        self.0
+    }
+}
+
 impl Expected {
     /// Whether this answer is as it should be. `is_told`: whether the source's answers say what became of events.
     pub(super) fn is_met(self, status: StatusCode, body: &[u8], is_told: bool) -> bool {

@@ -279,3 +279,42 @@ async fn send_plays_every_sender_of_the_example() {
     assert!(first.head.contains("webhook-signature: v1,"), "{}", first.head);
     assert_eq!(gateway.served.terminate(), 0, "a signal drains, and that is no failure");
 }
+
+#[test]
+fn the_demo_shows_everything_as_it_should_be() {
+    let shell = Shell { folder: tempfile::tempdir().unwrap(), variables: Vec::new() };
+    let ran = shell.expect(0, &["demo"]);
+    assert_eq!(ran.err, "", "the log does not disturb the show");
+    for line in ran.out.lines() {
+        assert!(line.chars().count() <= 100, "{line}");
+        assert!(!line.starts_with("WRONG"), "{line}");
+    }
+    for [sent, answered, why] in [
+        ["a batch: task, test event, task", "200 forward:2 handshake:1", "mixed"],
+        ["a task, signed with RSA", "200 forward:1", "forward"],
+        ["awork tries again", "200 forward:1", "forward"],
+        ["USER_LOGIN until it is too much", "429 rate_limited", "rate_source"],
+        ["a guesser, until it is too much", "429 rate_limited", "rate_ip"],
+        ["signed too long ago", "401 unauthenticated", "timestamp_stale"],
+    ] {
+        let is_shown = |line: &str| line.contains(sent) && line.contains(answered) && line.ends_with(why);
+        assert!(ran.out.lines().any(is_shown), "{sent}\n{}", ran.out);
+    }
+    assert!(ran.out.ends_with(" 0 are not.\n"), "{}", ran.out);
+}
+
+#[test]
+fn a_demo_that_is_kept_serves_until_it_is_told_to_stop() {
+    let shell = Shell { folder: tempfile::tempdir().unwrap(), variables: Vec::new() };
+    let mut child = shell.command(&["demo", "--keep"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let out = BufReader::new(child.stdout.take().unwrap());
+    let served = Served(child);
+    let line = out.lines().map(Result::unwrap).find(|line| line.starts_with("curl ")).expect("it says what to try");
+    if Command::new("curl").arg("--version").output().is_ok() {
+        for answer in ["{\"forward\":1}", "{\"duplicate\":1}"] {
+            let ran = Ran::from(Command::new("sh").args(["-c", &line]).output().unwrap());
+            assert!(ran.out.ends_with(answer), "{line}\n{ran:?}");
+        }
+    }
+    assert_eq!(served.terminate(), 0);
+}
