@@ -1,5 +1,4 @@
 //! Every recorded request in `tests/vectors/` comes out as it says, through the command that users have.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::{fs, path::PathBuf, process::Command};
 

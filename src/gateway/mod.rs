@@ -3,6 +3,7 @@
 
 mod attempts;
 mod deliver;
+mod generations;
 mod record;
 pub mod source;
 mod trace;
@@ -14,8 +15,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http::header::CONTENT_TYPE;
+use http::{Method, header::CONTENT_TYPE};
 
+pub use self::generations::{Generations, Way};
 use self::{
     attempts::Attempts,
     deliver::{Delivery, Trip},
@@ -45,12 +47,12 @@ use crate::{
 pub struct Gateway {
     routes: HashMap<String, Arc<Route>>,
     claims: Claims,
-    clients: ClientLimit,
+    clients: Arc<ClientLimit>,
     clock: Arc<dyn Clock>,
     telemetry: Arc<Telemetry>,
     /// For requests that no source has a path for.
     nobody: Arc<SourceMetrics>,
-    attempts: Attempts,
+    attempts: Arc<Attempts>,
     traces: TraceIds,
 }
 
@@ -59,6 +61,14 @@ pub struct Gateway {
 pub struct Route {
     source: Source,
     metrics: Arc<SourceMetrics>,
+}
+
+/// A request that was let in by its head.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    route: Arc<Route>,
+    /// When its head had been read. The whole answer is due from here.
+    at: Instant,
 }
 
 /// How a request ended.
@@ -86,17 +96,31 @@ impl Gateway {
         };
         let routes = sources.into_iter().map(route).collect();
         let nobody = telemetry.metrics.no_source();
-        let (attempts, traces) = (Attempts::default(), TraceIds::default());
+        let (attempts, traces, clients) = (Arc::default(), TraceIds::default(), Arc::new(clients));
         Self { routes, claims, clients, clock, telemetry, nobody, attempts, traces }
     }
 
+    /// Goes on with what another gateway remembers: attempts, and the budgets whose settings are the same.
+    fn inherit(&mut self, earlier: &Self) {
+        self.attempts = earlier.attempts.clone();
+        if self.clients.settings() == earlier.clients.settings() {
+            self.clients = earlier.clients.clone();
+        }
+        for route in self.routes.values_mut() {
+            let same = earlier.routes.values().find(|known| known.source.name == route.source.name);
+            if let (Some(known), Some(route)) = (same, Arc::get_mut(route)) {
+                route.source.inherit(&known.source);
+            }
+        }
+    }
+
     /// The journey, from a whole request to its answer.
-    async fn journey(&self, source: &Source, received: Received, record: &mut Record) -> Answer {
-        let started = self.clock.now().steady;
+    async fn journey(&self, opened: &Opened, received: Received, record: &mut Record) -> Answer {
+        let source = &opened.route.source;
         let client = received.head.client;
         let end = match self.enter(source, received, record).await {
             Ok((authentic, plans)) => {
-                let due = started + source.deadline;
+                let due = opened.at + source.deadline;
                 let outcomes = self.deliver(source, &authentic, plans, due, record).await;
                 End::Judged(outcomes)
             }
@@ -114,6 +138,10 @@ impl Gateway {
         record: &mut Record,
     ) -> Result<(Authentic, Vec<Plan>), End> {
         let authentic = self.authenticate(source, received, record)?;
+        if authentic.head().method != Method::POST {
+            // Other methods are let in for the sake of handshakes; no event comes with them (W-48).
+            return Err(End::Refused(Refusal::Method, None));
+        }
         if source.active == Active::Drop {
             return Err(End::Judged(vec![Verdict::Drop(Cause::Inactive).into()]));
         }
@@ -274,7 +302,7 @@ impl Gateway {
     }
 
     /// Route and admit: may this client send to this source at all?
-    fn admit(&self, head: &Head, route: Option<&Arc<Route>>) -> Result<Allowance<Arc<Route>>, (Refusal, Option<u64>)> {
+    fn admit(&self, head: &Head, route: Option<&Arc<Route>>) -> Result<Allowance<Opened>, (Refusal, Option<u64>)> {
         let route = route.ok_or((Refusal::NoRoute, None))?;
         let source = &route.source;
         if source.active == Active::Refuse {
@@ -286,13 +314,26 @@ impl Gateway {
         if !source.admits(&head.client) {
             return Err((Refusal::Address, None));
         }
-        let admitted = self.clients.admit(&head.client, self.clock.now().steady);
+        let at = self.clock.now().steady;
+        let admitted = self.clients.admit(&head.client, at);
         admitted.map_err(|retry_after| (Refusal::RateIp, Some(retry_after.as_secs())))?;
-        Ok(Allowance { route: route.clone(), body_max: source.body_max, deadline: source.deadline })
+        let opened = Opened { route: route.clone(), at };
+        Ok(Allowance { route: opened, body_max: source.body_max, deadline: source.deadline })
     }
 
     fn since(&self, then: Instant) -> Duration {
         self.clock.now().steady.saturating_duration_since(then)
+    }
+
+    /// A request that cannot be read costs its client, unless that is our own doing.
+    fn charge(&self, client: &Client, refusal: Refusal, now: Instant) {
+        if !answer::status_of(refusal).is_client_error() {
+            return;
+        }
+        self.clients.charge(client, now);
+        if let Some(peer) = client.address.filter(|_| !self.clients.applies_to(client)) {
+            self.telemetry.unlimited_client(peer);
+        }
     }
 
     fn emit(&self, route: Option<&Route>, record: &Record, answer: &Answer) {
@@ -310,10 +351,13 @@ impl Gateway {
             }
             End::Refused(refusal, retry_after) => {
                 if answer::is_authentication(refusal) {
-                    self.clients.charge(&client, self.clock.now().steady);
+                    self.charge(&client, refusal, self.clock.now().steady);
                 }
                 record.end(refusal.into(), Reason::Refusal(refusal));
-                source.answers.refuse(refusal, retry_after)
+                match refusal {
+                    Refusal::Method => Answer::method_not_allowed(&source.methods()),
+                    refusal => source.answers.refuse(refusal, retry_after),
+                }
             }
             End::Judged(outcomes) => {
                 let verdicts: Vec<Verdict> = outcomes.iter().map(|outcome| outcome.verdict).collect();
@@ -340,7 +384,7 @@ fn relayed(outcomes: Vec<Delivery>) -> Option<Answer> {
 }
 
 impl Handler for Gateway {
-    type Route = Arc<Route>;
+    type Route = Opened;
 
     fn open(&self, head: &Head) -> Result<Allowance<Self::Route>, Answer> {
         let route = self.routes.get(&head.path);
@@ -348,40 +392,41 @@ impl Handler for Gateway {
             Ok(allowance) => return Ok(allowance),
             Err(refused) => refused,
         };
-        let answer = match (refusal, route) {
-            (Refusal::Method, Some(route)) => Answer::method_not_allowed(&route.source.methods()),
-            (refusal, _) => Answer::refused(refusal, retry_after),
+        let answer = match route {
+            Some(route) => route.source.refuse(refusal, retry_after),
+            None => Answer::refused(refusal, retry_after),
         };
         let record = Record::refused(Some(head), refusal, self.clock.now().steady);
         self.emit(route.map(AsRef::as_ref), &record, &answer);
         Err(answer)
     }
 
-    async fn handle(self: Arc<Self>, route: Self::Route, received: Received) -> Answer {
-        let mut record = Record::new(Some(&received.head), self.clock.now().steady);
+    async fn handle(self: Arc<Self>, opened: Opened, received: Received) -> Answer {
+        let mut record = Record::new(Some(&received.head), opened.at);
         record.body_bytes = received.body.len();
-        let answer = self.journey(&route.source, received, &mut record).await;
-        self.emit(Some(&route), &record, &answer);
+        let answer = self.journey(&opened, received, &mut record).await;
+        self.emit(Some(&opened.route), &record, &answer);
         answer
     }
 
-    fn unreadable(&self, head: &Head, route: Option<&Self::Route>, refusal: Refusal) -> Answer {
+    fn unreadable(&self, head: &Head, opened: Option<&Opened>, refusal: Refusal) -> Answer {
         let now = self.clock.now().steady;
-        self.clients.charge(&head.client, now);
+        self.charge(&head.client, refusal, now);
         let answer = Answer::refused(refusal, None);
-        self.emit(route.map(AsRef::as_ref), &Record::refused(Some(head), refusal, now), &answer);
+        let record = Record::refused(Some(head), refusal, opened.map_or(now, |opened| opened.at));
+        self.emit(opened.map(|opened| &*opened.route), &record, &answer);
         answer
     }
 
-    fn abandoned(&self, route: &Self::Route, refusal: Refusal) -> Answer {
-        let answer = route.source.answers.refuse(refusal, None);
-        self.emit(Some(route), &Record::refused(None, refusal, self.clock.now().steady), &answer);
+    fn abandoned(&self, opened: &Opened, refusal: Refusal) -> Answer {
+        let answer = opened.route.source.refuse(refusal, None);
+        self.emit(Some(&opened.route), &Record::refused(None, refusal, opened.at), &answer);
         answer
     }
 
     fn unparsed(&self, client: Client, refusal: Refusal) {
         let now = self.clock.now().steady;
-        self.clients.charge(&client, now);
+        self.charge(&client, refusal, now);
         let mut record = Record::refused(None, refusal, now);
         record.client = client;
         self.emit(None, &record, &Answer::refused(refusal, None));

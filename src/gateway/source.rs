@@ -100,7 +100,7 @@ pub enum Mode {
 #[derive(Debug)]
 pub struct Limit {
     /// The buckets.
-    pub buckets: SourceLimit,
+    pub buckets: Arc<SourceLimit>,
     /// What tells buckets apart; empty means that there is one, charged one per request.
     pub by: Vec<Selector>,
 }
@@ -220,6 +220,16 @@ pub enum Plan {
 }
 
 impl Source {
+    /// Goes on with the buckets of an earlier generation of the same source, if they are the same.
+    pub fn inherit(&mut self, earlier: &Self) {
+        if let (Some(limit), Some(known)) = (&mut self.limit, &earlier.limit)
+            && limit.buckets.limit() == known.buckets.limit()
+            && limit.by == known.by
+        {
+            limit.buckets = known.buckets.clone();
+        }
+    }
+
     /// The methods it takes, for `Allow`.
     pub fn methods(&self) -> String {
         let mut methods = vec!["POST"];
@@ -229,6 +239,14 @@ impl Source {
             }
         }
         methods.join(", ")
+    }
+
+    /// The answer to a request that is refused as a whole.
+    pub fn refuse(&self, refusal: Refusal, retry_after: Option<u64>) -> Answer {
+        match refusal {
+            Refusal::Method => Answer::method_not_allowed(&self.methods()),
+            refusal => self.answers.refuse(refusal, retry_after),
+        }
     }
 
     /// Whether it takes this method.
@@ -281,24 +299,27 @@ impl Source {
         let facts = Facts { event: Some(event.value()), ..Facts::of(authentic.received(), "", &document) };
         let event_type = self.recognizer.event_type(&facts);
         let names = event_type.as_ref().map(|known| (known.name.as_ref(), known.sent.as_ref()));
-        let unwanted = self.recognizer.unwanted(event_type.as_ref(), event.value());
-        let offence = match unwanted {
-            Some(cause) => Some((self.on_filtered, Offence { cause, violation: None })),
-            None => self
-                .checker
-                .check(names, self.recognizer.knows(event_type.as_ref()), event)
-                .err()
-                .map(|offence| (self.checker.policy(offence.cause), offence)),
+        let known = self.recognizer.knows(event_type.as_ref());
+        let unwanted = || {
+            let cause = self.recognizer.unwanted(event_type.as_ref(), event.value())?;
+            Some((self.on_filtered, Offence { cause, violation: None }))
         };
-        if let Some((policy, offence)) = &offence
-            && let Some(verdict) = policy.verdict(offence.cause)
-            && self.mode == Mode::Enforce
-        {
-            return (Plan::Decided(verdict, Some(offence.clone())), None);
+        let broken = || {
+            let offence = self.checker.check(names, known, event).err()?;
+            Some((self.checker.policy(offence.cause), offence))
+        };
+        // An event without a type is malformed rather than unwanted, so its schema is asked first.
+        let finders: [&dyn Fn() -> Option<(Policy, Offence)>; 2] =
+            if event_type.is_some() { [&unwanted, &broken] } else { [&broken, &unwanted] };
+        let mut observed = None;
+        for (policy, offence) in finders.iter().filter_map(|find| find()) {
+            match policy.verdict(offence.cause).filter(|_| self.mode == Mode::Enforce) {
+                Some(verdict) => return (Plan::Decided(verdict, Some(offence)), None),
+                None => observed = observed.or(Some(offence)),
+            }
         }
-        let offence = offence.map(|(_, offence)| offence);
         let plan = self.parcel(&facts, names.map(|(_, sent)| sent), event, size);
-        (plan.map_or_else(|verdict| Plan::Decided(verdict, None), |parcel| Plan::Deliver(parcel, offence)), None)
+        (plan.map_or_else(|verdict| Plan::Decided(verdict, None), |parcel| Plan::Deliver(parcel, observed)), None)
     }
 
     fn parcel(

@@ -29,7 +29,8 @@ use crate::{
             token::{Fingerprint, Token},
             window::{self, Window},
         },
-        selector::{Condition, Piece, Place, Selector, Template},
+        selector::{Place, Selector},
+        template::{Condition, Piece, Template},
     },
 };
 
@@ -52,8 +53,7 @@ impl Context<'_> {
         let own = (!rule.secrets.is_empty()).then(|| self.secrets(&rule.secrets));
         let secrets = own.as_ref().unwrap_or(secrets);
         if secrets.is_empty() && rule.kind.value != Kind::None {
-            // Where some are written, what is wrong with them has been said.
-            if rule.secrets.is_empty() && self.written.secrets.is_empty() {
+            if !self.secrets_missing {
                 let help = "add `secrets = [{ env = \"NAME\" }]` or `secrets = [{ file = \"PATH\" }]`";
                 self.error(&rule.kind.key, "this rule has no secret to verify with", help);
             }
@@ -307,7 +307,7 @@ impl Context<'_> {
                 let own = (!rule.secrets.is_empty()).then(|| self.secrets(&rule.secrets));
                 let keys = own.as_ref().unwrap_or(secrets);
                 if keys.is_empty() {
-                    if rule.secrets.is_empty() && self.written.secrets.is_empty() {
+                    if !self.secrets_missing {
                         let help = "add `secrets` to it";
                         self.error(&rule.auth.key, "the handshake has no secret to compare with", help);
                     }

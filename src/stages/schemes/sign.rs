@@ -16,7 +16,8 @@ use crate::{
     stages::{
         authenticate::Rule,
         receive::Received,
-        selector::{Condition, Facts, Place, Selector, Template},
+        selector::{Facts, Place, Selector},
+        template::{Condition, Template},
     },
 };
 
