@@ -215,17 +215,18 @@ impl Gateway {
         record: &mut Record,
     ) -> Result<(), End> {
         let Some(count) = NonZeroU32::new(count) else { return Ok(()) };
-        let retry_after = match limit.buckets.take(key, count, self.clock.now().steady).await {
+        let (refusal, retry_after) = match limit.buckets.take(key, count, self.clock.now().steady).await {
             Ok(Taken::Granted) => return Ok(()),
-            Ok(Taken::Later(retry_after)) => Some(retry_after.as_secs()),
-            Ok(Taken::Never { .. }) => None,
+            Ok(Taken::Later(retry_after)) => (Refusal::RateSource, Some(retry_after.as_secs())),
+            // More events of one bucket than it can ever hold: to try again would not help.
+            Ok(Taken::Never { .. }) => (Refusal::TooLarge, None),
             Err(_) => return Err(End::Refused(Refusal::StateStore, None)),
         };
         if source.mode == Mode::Observe {
-            record.observed = Some(Refusal::RateSource.as_str());
+            record.observed = Some(refusal.as_str());
             return Ok(());
         }
-        Err(End::Refused(Refusal::RateSource, retry_after))
+        Err(End::Refused(refusal, retry_after))
     }
 
     /// Cuts the body into events and says what is to happen to each. When all of them are the sender's test, there is

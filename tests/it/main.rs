@@ -12,6 +12,7 @@ mod bodies;
 mod commands;
 mod framing;
 mod handshakes;
+mod reload;
 mod replay;
 mod seeds;
 mod server;

@@ -63,7 +63,8 @@ pub(crate) struct Gateway {
     log: Lines,
     secrets: Vec<String>,
     delivered: Cell<usize>,
-    _running: Running,
+    running: Running,
+    setup: Setup,
     _subscriber: DefaultGuard,
 }
 
@@ -115,9 +116,10 @@ impl Setup {
             sent: Cell::new(0),
             ground,
             log,
-            secrets: self.variables.into_iter().map(|(_, value)| value).filter(|value| value.len() >= 16).collect(),
+            secrets: self.variables.iter().map(|(_, value)| value.clone()).filter(|value| value.len() >= 16).collect(),
             delivered: Cell::new(0),
-            _running: running,
+            running,
+            setup: self,
             _subscriber: subscriber,
         }
     }
@@ -141,6 +143,16 @@ impl Gateway {
 
     pub(crate) fn request(&self, method: &str, target: &str) -> Request<'_> {
         Request::new(self, method, target)
+    }
+
+    /// Takes over another configuration, as SIGHUP does; the error is what is wrong with it.
+    pub(crate) fn reload(&self, text: &str) -> Result<(), String> {
+        let environment = self.setup.environment(&self.application.address.to_string());
+        let connect = &mut |name: &str, settings| self.ground.connect(name, settings);
+        let (compiled, found) = load(&self.setup.file, text, &environment, false, connect);
+        let compiled = compiled.ok_or_else(|| found.render(false))?;
+        let _waits = self.running.reload(compiled, &self.ground);
+        Ok(())
     }
 
     /// Moves both clocks.
