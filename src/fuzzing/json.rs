@@ -87,7 +87,8 @@ fn assert_ranges(document: Document, data: &[u8]) {
     for (event, expected) in batch.events().zip(expected) {
         let start = expected.get().as_ptr().addr() - data.as_ptr().addr();
         assert_eq!(event.value().range(), start..start + expected.get().len());
-        assert_eq!(event.bytes(), expected.get());
+        // An event that is the whole body keeps the white space around it (W-32).
+        assert_eq!(event.bytes().trim_ascii(), expected.get().as_bytes());
     }
 }
 
