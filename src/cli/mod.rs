@@ -1,5 +1,20 @@
 //! The commands. Each ends with 0 when all is well, 1 when the answer is no, 2 for usage and configuration.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing is what commands are for")]
+#![expect(clippy::print_stderr, reason = "printing is what commands are for")]
+
+/// As in the standard library, but a reader that has seen enough (`hooksieve presets | head -1`) is no defect.
+macro_rules! print {
+    ($($words:tt)*) => {{
+        let _ = std::io::Write::write_fmt(&mut std::io::stdout(), format_args!($($words)*));
+    }};
+}
+
+/// As in the standard library, but a reader that has seen enough is no defect.
+macro_rules! println {
+    ($($words:tt)*) => {{
+        print!($($words)*);
+        print!("\n");
+    }};
+}
 
 mod check;
 mod demo;

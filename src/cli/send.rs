@@ -158,7 +158,7 @@ async fn exchange(stand_in: &StandIn<'_>, door: &Door, request: &Received, expec
     let is_met = expected.is_met(reply.status, &reply.body, is_told);
     print!("{} ", reply.status.as_u16());
     let _ = io::stdout().write_all(&reply.body);
-    println!();
+    println!("");
     if !is_met {
         eprintln!("this is not as it should be: expected {expected}");
     }

@@ -212,6 +212,15 @@ fn presets_are_listed_and_shown() {
 }
 
 #[test]
+fn a_reader_that_goes_away_is_no_defect() {
+    let shell = Shell::with("");
+    let mut child = shell.command(&["presets"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let ran = Ran::from(child.wait_with_output().unwrap());
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+}
+
+#[test]
 fn every_command_has_help_with_an_example() {
     let shell = Shell::with("");
     let help = shell.expect(0, &["--help"]).out;
