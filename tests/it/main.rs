@@ -9,6 +9,7 @@
 mod admin;
 mod authenticity;
 mod bodies;
+mod commands;
 mod configuration;
 mod forgeries;
 mod framing;
