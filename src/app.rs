@@ -36,8 +36,8 @@ use crate::{
 /// Settled events that are remembered, over all sources: some 430 MB at the very most.
 const SETTLED_MAX: u64 = 1_000_000;
 
-/// No clock that was ever set shows less: the start of 2025, in seconds since 1970.
-const CLOCK_MIN: i64 = 1_735_689_600;
+/// No clock that was ever set shows less: 2001-09-09, in seconds since 1970.
+const CLOCK_MIN: i64 = 1_000_000_000;
 
 /// Reads and compiles a configuration. `connect` makes the way to each upstream.
 pub fn load(
