@@ -6,6 +6,9 @@
 #![expect(clippy::disallowed_methods, reason = "fakes run in tasks of their own and read the real clock")]
 
 mod admin;
+mod batches;
+mod crash;
+mod delivery;
 mod framing;
 mod server;
 mod support;

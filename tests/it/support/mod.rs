@@ -2,7 +2,9 @@
 //! on command.
 
 pub(crate) mod application;
+pub(crate) mod delivery;
 pub(crate) mod handler;
+pub(crate) mod store;
 pub(crate) mod wire;
 
 use std::{future::Future, time::Duration};
