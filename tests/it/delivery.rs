@@ -2,10 +2,15 @@
 
 use std::{
     collections::HashSet,
+    path::Path,
     sync::{Mutex, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
+use hooksieve::{
+    app::{load, nowhere},
+    config::Environment,
+};
 use tokio::{
     io::AsyncWriteExt as _,
     net::{TcpListener, TcpStream},
@@ -14,7 +19,7 @@ use tokio::{
 use crate::support::{
     delivery::{
         Act::{self, Cut, Hold, HoldAndFail, Status},
-        App, Gateway, TOKEN, request_with,
+        App, Gateway, TOKEN, configuration, request_with,
     },
     soon,
     store::Store,
@@ -230,6 +235,24 @@ async fn d_12_when_the_leader_hangs_its_twins_are_sent_away() {
     assert_eq!(told(&leader.answer().await), FORWARDED);
     assert_eq!(told(&gateway.post(EVENT).await), DUPLICATE);
     app.seen(1).await;
+}
+
+#[tokio::test]
+async fn d_13_no_attempt_outlives_its_lease() {
+    let app = App::that([]).await;
+    let check = |amend: &[&str], want: Option<&str>| {
+        let text = configuration(app.address, amend);
+        let (compiled, found) = load(Path::new("h.toml"), &text, &Environment::default(), false, &mut nowhere);
+        let text = found.render(false);
+        assert_eq!(compiled.is_none(), want.is_some(), "{text}");
+        assert!(want.is_none_or(|want| text.contains(want)), "{text}");
+    };
+    let lease = "sources.acme.dedup.lease = \"10s\"";
+    check(&[lease, "upstreams.app.timeout = \"15s\""], Some("the lease ends while the upstream may still answer"));
+    let (patient, long) = ("sources.acme.deadline = \"2m\"", "upstreams.app.timeout = \"90s\"");
+    check(&[patient, long], Some("longer than any lease"));
+    check(&[long], None);
+    check(&[patient], None);
 }
 
 #[tokio::test]
