@@ -61,6 +61,14 @@ pub struct Route {
     metrics: Arc<SourceMetrics>,
 }
 
+/// A request that was let in.
+#[derive(Clone, Debug)]
+pub struct Visit {
+    route: Arc<Route>,
+    /// When the answer is due. Counted from the head: a slow body takes its time from the delivery, not from the sender.
+    due: Instant,
+}
+
 /// How a request ended.
 enum End {
     /// A handshake was answered.
@@ -91,15 +99,10 @@ impl Gateway {
     }
 
     /// The journey, from a whole request to its answer.
-    async fn journey(&self, source: &Source, received: Received, record: &mut Record) -> Answer {
-        let started = self.clock.now().steady;
+    async fn journey(&self, source: &Source, received: Received, due: Instant, record: &mut Record) -> Answer {
         let client = received.head.client;
         let end = match self.enter(source, received, record).await {
-            Ok((authentic, plans)) => {
-                let due = started + source.deadline;
-                let outcomes = self.deliver(source, &authentic, plans, due, record).await;
-                End::Judged(outcomes)
-            }
+            Ok((authentic, plans)) => End::Judged(self.deliver(source, &authentic, plans, due, record).await),
             Err(end) => end,
         };
         self.conclude(source, client, end, record)
@@ -282,7 +285,7 @@ impl Gateway {
     }
 
     /// Route and admit: may this client send to this source at all?
-    fn admit(&self, head: &Head, route: Option<&Arc<Route>>) -> Result<Allowance<Arc<Route>>, (Refusal, Option<u64>)> {
+    fn admit(&self, head: &Head, route: Option<&Arc<Route>>) -> Result<Allowance<Visit>, (Refusal, Option<u64>)> {
         let route = route.ok_or((Refusal::NoRoute, None))?;
         let source = &route.source;
         if source.active == Active::Refuse {
@@ -294,9 +297,11 @@ impl Gateway {
         if !source.admits(&head.client) {
             return Err((Refusal::Address, None));
         }
-        let admitted = self.clients.admit(&head.client, self.clock.now().steady);
+        let now = self.clock.now().steady;
+        let admitted = self.clients.admit(&head.client, now);
         admitted.map_err(|retry_after| (Refusal::RateIp, Some(retry_after.as_secs())))?;
-        Ok(Allowance { route: route.clone(), body_max: source.body_max, deadline: source.deadline })
+        let visit = Visit { route: route.clone(), due: now + source.deadline };
+        Ok(Allowance { route: visit, body_max: source.body_max, deadline: source.deadline })
     }
 
     fn since(&self, then: Instant) -> Duration {
@@ -354,7 +359,7 @@ impl From<Result<Answer, Refusal>> for End {
 }
 
 impl Handler for Gateway {
-    type Route = Arc<Route>;
+    type Route = Visit;
 
     fn open(&self, head: &Head) -> Result<Allowance<Self::Route>, Answer> {
         let route = self.routes.get(&head.path);
@@ -371,23 +376,26 @@ impl Handler for Gateway {
         Err(answer)
     }
 
-    async fn handle(self: Arc<Self>, route: Self::Route, received: Received) -> Answer {
+    async fn handle(self: Arc<Self>, visit: Visit, received: Received) -> Answer {
+        let Visit { route, due } = visit;
         let mut record = Record::new(Some(&received.head), self.clock.now().steady);
         record.body_bytes = received.body.len();
-        let answer = self.journey(&route.source, received, &mut record).await;
+        let answer = self.journey(&route.source, received, due, &mut record).await;
         self.emit(Some(&route), &record, &answer);
         answer
     }
 
-    fn unreadable(&self, head: &Head, route: Option<&Self::Route>, refusal: Refusal) -> Answer {
+    fn unreadable(&self, head: &Head, visit: Option<&Visit>, refusal: Refusal) -> Answer {
         let now = self.clock.now().steady;
         self.clients.charge(&head.client, now);
         let answer = Answer::refused(refusal, None);
-        self.emit(route.map(AsRef::as_ref), &Record::refused(Some(head), refusal, now), &answer);
+        let route = visit.map(|visit| visit.route.as_ref());
+        self.emit(route, &Record::refused(Some(head), refusal, now), &answer);
         answer
     }
 
-    fn abandoned(&self, route: &Self::Route, refusal: Refusal) -> Answer {
+    fn abandoned(&self, visit: &Visit, refusal: Refusal) -> Answer {
+        let route = &visit.route;
         let answer = route.source.answers.refuse(refusal, None);
         self.emit(Some(route), &Record::refused(None, refusal, self.clock.now().steady), &answer);
         answer
