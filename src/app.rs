@@ -10,6 +10,8 @@ use std::{
     time::Duration,
 };
 
+use ipnet::IpNet;
+
 use crate::{
     admin::{Admin, Probe},
     clock::{Clock, SystemClock},
@@ -18,13 +20,13 @@ use crate::{
         compile::{Compiled, Connect, Surroundings, compile},
         read,
     },
-    gateway::Gateway,
+    gateway::{Gateway, Generations, source::Source},
     presets,
     server::{ListenOn, Listener, Server, Shutdown},
     stages::words::Refusal,
     state::{
         claims::{ClaimStats, Claims},
-        limits::ClientLimit,
+        limits::{ClientLimit, Limit},
         memory::MemoryClaims,
     },
     telemetry::{DedupCounts, Metrics, Telemetry, UpstreamMetrics},
@@ -92,6 +94,11 @@ impl Ground {
         Self { shutdown: Shutdown::new(), telemetry, claims, clock, tls: Tls::native() }
     }
 
+    fn gateway(&self, sources: Vec<Source>, (limit, apply_to_private): (Limit, bool)) -> Gateway {
+        let clients = ClientLimit::new(limit, apply_to_private, self.clock.now().steady);
+        Gateway::new(sources, self.claims.clone(), clients, self.clock.clone(), self.telemetry.clone())
+    }
+
     /// The way to an upstream, counted and logged.
     pub fn connect(&self, name: &str, settings: Settings) -> Result<Arc<dyn Upstream>, String> {
         let upstream = HttpUpstream::new(settings, &self.tls, self.shutdown.tasks.clone());
@@ -155,8 +162,30 @@ pub struct Running {
     /// The admin door ends last: while the other drains, it has to say so.
     admin_shutdown: Shutdown,
     readiness: Arc<Readiness>,
+    generations: Arc<Generations>,
+    doors: Doors,
     drain_delay: Duration,
     drain_timeout: Duration,
+}
+
+/// What is settled when the listeners are opened.
+#[derive(Debug, PartialEq, Eq)]
+struct Doors {
+    listen: Vec<ListenOn>,
+    admin: ListenOn,
+    max_connections: usize,
+    trusted_proxies: Vec<IpNet>,
+}
+
+impl Doors {
+    fn of(compiled: &Compiled) -> Self {
+        Self {
+            listen: compiled.listen.clone(),
+            admin: compiled.admin.clone(),
+            max_connections: compiled.server.max_connections,
+            trusted_proxies: compiled.server.trusted_proxies.clone(),
+        }
+    }
 }
 
 /// Whether the process should get traffic.
@@ -174,11 +203,10 @@ impl Probe for Readiness {
 impl Running {
     /// Opens all listeners, then starts to accept on them: either everything runs or nothing does.
     pub async fn start(compiled: Compiled, ground: &Ground) -> io::Result<Self> {
-        let Ground { shutdown, telemetry, claims, clock, .. } = ground;
+        let Ground { shutdown, telemetry, clock, .. } = ground;
         let metrics = telemetry.metrics.clone();
-        let (client_limit, apply_to_private) = compiled.client_limit;
-        let clients = ClientLimit::new(client_limit, apply_to_private, clock.now().steady);
-        let gateway = Gateway::new(compiled.sources, claims.clone(), clients, clock.clone(), telemetry.clone());
+        let doors = Doors::of(&compiled);
+        let generations = Arc::new(Generations::new(ground.gateway(compiled.sources, compiled.client_limit)));
         let mut listeners = Vec::new();
         for on in &compiled.listen {
             listeners.push(bind(on).await?);
@@ -187,7 +215,7 @@ impl Running {
         let admin = admin_listener.local()?;
 
         let connections = metrics.connections.clone();
-        let server = Server::new(compiled.server, Arc::new(gateway), clock.clone(), shutdown.clone(), connections);
+        let server = Server::new(compiled.server, generations.clone(), clock.clone(), shutdown.clone(), connections);
         let server = Arc::new(server);
         let mut listen = Vec::new();
         for listener in listeners {
@@ -204,9 +232,20 @@ impl Running {
             shutdown: shutdown.clone(),
             admin_shutdown,
             readiness,
+            generations,
+            doors,
             drain_delay: compiled.drain_delay,
             drain_timeout: compiled.drain_timeout,
         })
+    }
+
+    /// Serves another configuration from the next request on. Claims and budgets are kept, and so are connections; what
+    /// belongs to the doors themselves waits for a restart. Whether there is something that waits.
+    #[must_use = "the operator should know what waits for a restart"]
+    pub fn reload(&self, compiled: Compiled, ground: &Ground) -> bool {
+        let waits = Doors::of(&compiled) != self.doors;
+        self.generations.replace(ground.gateway(compiled.sources, compiled.client_limit));
+        waits
     }
 
     /// Says that it is not ready, goes on for the drain delay, then stops accepting and waits for the work under way.

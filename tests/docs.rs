@@ -19,3 +19,8 @@ fn written_by_test(path: &str, content: &str) {
 fn config_reference() {
     written_by_test("docs/config-reference.md", &hooksieve::config::reference());
 }
+
+#[test]
+fn answers() {
+    written_by_test("docs/answers.md", &hooksieve::stages::answer::reference());
+}

@@ -323,8 +323,14 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
+/// Four times the usual number; `PROPTEST_CASES` in the environment sets that.
+fn schedules() -> ProptestConfig {
+    let usual = ProptestConfig::default();
+    ProptestConfig { cases: 4 * usual.cases, max_shrink_iters: 2_000, failure_persistence: None, ..usual }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 4 * ProptestConfig::default().cases, max_shrink_iters: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(schedules())]
 
     #[test]
     fn whatever_fails_nothing_is_lost_and_nothing_hidden(

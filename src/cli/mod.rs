@@ -4,6 +4,7 @@
 mod check;
 mod presets;
 mod run;
+mod test;
 
 use std::{
     fs,
@@ -49,6 +50,9 @@ enum Command {
     /// List the senders that are known
     #[command(after_help = "Example: hooksieve presets show elan > elan.toml")]
     Presets(presets::Options),
+    /// Run recorded requests through the configuration language, at the time they were recorded
+    #[command(after_help = "Example: hooksieve test vectors/elan.json\n\nEnds with `N passed, M failed`.")]
+    Test(test::Options),
 }
 
 /// Where the configuration is.
@@ -74,6 +78,7 @@ pub fn main() -> ExitCode {
         Command::Run(file) => run::run(&file),
         Command::Check(options) => check::check(&options),
         Command::Presets(options) => presets::presets(&options),
+        Command::Test(options) => test::test(&options),
     };
     ExitCode::from(outcome)
 }

@@ -38,13 +38,13 @@ pub(super) fn run(file: &ConfigFile) -> u8 {
     };
     start_log(&compiled, &found);
     telemetry::count_panics(ground.telemetry.metrics.panics.clone());
-    runtime.block_on(serve(compiled, &ground))
+    runtime.block_on(serve(file, compiled, &ground))
 }
 
-async fn serve(compiled: Compiled, ground: &Ground) -> u8 {
-    let (mut terminate, mut interrupt) = match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
-        (Ok(terminate), Ok(interrupt)) => (terminate, interrupt),
-        (Err(error), _) | (_, Err(error)) => return usage(&format!("error: signals cannot be caught: {error}")),
+async fn serve(file: &ConfigFile, compiled: Compiled, ground: &Ground) -> u8 {
+    let signals = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()].map(signal);
+    let [Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)] = signals else {
+        return usage("error: signals cannot be caught");
     };
     let running = match Running::start(compiled, ground).await {
         Ok(running) => running,
@@ -53,9 +53,12 @@ async fn serve(compiled: Compiled, ground: &Ground) -> u8 {
     for listen in &running.listen {
         tracing::info!(%listen, admin = %running.admin, "ready");
     }
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hangup.recv() => reload(file, &running, ground),
+        }
     }
     tracing::info!("draining; a second signal ends it at once");
     let drained = tokio::select! {
@@ -65,6 +68,30 @@ async fn serve(compiled: Compiled, ground: &Ground) -> u8 {
     };
     tracing::info!(drained, "stopped");
     if drained { 0 } else { NO }
+}
+
+/// Takes over the file as one snapshot, or changes nothing and says why.
+fn reload(file: &ConfigFile, running: &Running, ground: &Ground) {
+    let loaded = file.load(false, &mut |name, settings| ground.connect(name, settings));
+    let (compiled, found) = match loaded {
+        Ok((Some(compiled), found)) => (compiled, found),
+        Ok((None, found)) => {
+            ground.telemetry.metrics.reload_failed.inc();
+            tell(&found);
+            tracing::error!("the configuration is not taken over; the old one stays");
+            return;
+        }
+        Err(problem) => {
+            ground.telemetry.metrics.reload_failed.inc();
+            tracing::error!(problem, "the configuration is not taken over; the old one stays");
+            return;
+        }
+    };
+    tell(&found);
+    if running.reload(compiled, ground) {
+        tracing::warn!("listeners, connection limits and trusted proxies change at the next start");
+    }
+    tracing::info!("the configuration is taken over");
 }
 
 fn start_log(compiled: &Compiled, found: &Diagnostics) {
@@ -83,7 +110,19 @@ fn start_log(compiled: &Compiled, found: &Diagnostics) {
     };
     // There is a subscriber already only where a test has made one, and then it stays.
     let _ = telemetry::init(format, level);
-    for warning in found {
-        tracing::warn!(key = warning.key.path(), help = warning.help, "{}", warning.message);
+    tell(found);
+}
+
+/// Logs what is wrong with a configuration, each problem with its place.
+fn tell(found: &Diagnostics) {
+    for problem in found {
+        let place =
+            problem.position().map(|(line, column)| format!("{}:{line}:{column}", problem.file().unwrap_or_default()));
+        let (key, help) = (problem.key.path(), problem.help.as_deref());
+        if problem.is_error() {
+            tracing::error!(key, place, help, "{}", problem.message);
+        } else {
+            tracing::warn!(key, place, help, "{}", problem.message);
+        }
     }
 }

@@ -89,6 +89,12 @@ impl Diagnostic {
         }
     }
 
+    /// Whether it keeps the gateway from starting.
+    #[must_use]
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+
     /// The file or preset it is in.
     #[must_use]
     pub fn file(&self) -> Option<&str> {

@@ -39,8 +39,8 @@ impl Attempts {
         self.0.get(key).unwrap_or(Earlier { count: 0, first_received: received })
     }
 
-    /// Notes how one more attempt ended. What others noted since it began still counts: one that comes late turns neither
-    /// number back.
+    /// Notes how one more attempt ended. What others noted since it began still counts: one that comes late turns
+    /// nothing back.
     pub(crate) fn note(&self, key: &EventKey, earlier: &Earlier, delivered: bool) {
         if !delivered {
             let known = self.earlier(key, earlier.first_received);

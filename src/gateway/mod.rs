@@ -3,6 +3,7 @@
 
 mod attempts;
 mod deliver;
+mod generations;
 mod record;
 pub mod source;
 mod trace;
@@ -14,13 +15,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http::header::CONTENT_TYPE;
+use http::{Method, header::CONTENT_TYPE};
 
+pub use self::generations::{Generations, Way};
 use self::{
     attempts::Attempts,
     deliver::{Delivery, Trip},
     record::Record,
-    source::{Active, Limit, Mode, Plan, Source},
+    source::{Active, Entry, Limit, Mode, Plan, Source},
     trace::TraceIds,
 };
 use crate::{
@@ -28,7 +30,7 @@ use crate::{
     server::{Allowance, Handler},
     stages::{
         answer::{self, Answer},
-        authenticate::{Authentic, Rejection},
+        authenticate::Authentic,
         receive::{Client, Head, Received},
         words::{Cause, Refusal, Verdict},
     },
@@ -45,12 +47,12 @@ use crate::{
 pub struct Gateway {
     routes: HashMap<String, Arc<Route>>,
     claims: Claims,
-    clients: ClientLimit,
+    clients: Arc<ClientLimit>,
     clock: Arc<dyn Clock>,
     telemetry: Arc<Telemetry>,
     /// For requests that no source has a path for.
     nobody: Arc<SourceMetrics>,
-    attempts: Attempts,
+    attempts: Arc<Attempts>,
     traces: TraceIds,
 }
 
@@ -61,12 +63,12 @@ pub struct Route {
     metrics: Arc<SourceMetrics>,
 }
 
-/// A request that was let in.
+/// A request that was let in by its head.
 #[derive(Clone, Debug)]
-pub struct Visit {
+pub struct Opened {
     route: Arc<Route>,
-    /// When the answer is due. Counted from the head: a slow body takes its time from the delivery, not from the sender.
-    due: Instant,
+    /// When its head had been read. The whole answer is due from here.
+    at: Instant,
 }
 
 /// How a request ended.
@@ -94,15 +96,34 @@ impl Gateway {
         };
         let routes = sources.into_iter().map(route).collect();
         let nobody = telemetry.metrics.no_source();
-        let (attempts, traces) = (Attempts::default(), TraceIds::default());
+        let (attempts, traces, clients) = (Arc::default(), TraceIds::default(), Arc::new(clients));
         Self { routes, claims, clients, clock, telemetry, nobody, attempts, traces }
     }
 
+    /// Goes on with what another gateway remembers: attempts, and the budgets whose settings are the same.
+    fn inherit(&mut self, earlier: &Self) {
+        self.attempts = earlier.attempts.clone();
+        if self.clients.settings() == earlier.clients.settings() {
+            self.clients = earlier.clients.clone();
+        }
+        for route in self.routes.values_mut() {
+            let same = earlier.routes.values().find(|known| known.source.name == route.source.name);
+            if let (Some(known), Some(route)) = (same, Arc::get_mut(route)) {
+                route.source.inherit(&known.source);
+            }
+        }
+    }
+
     /// The journey, from a whole request to its answer.
-    async fn journey(&self, source: &Source, received: Received, due: Instant, record: &mut Record) -> Answer {
+    async fn journey(&self, opened: &Opened, received: Received, record: &mut Record) -> Answer {
+        let source = &opened.route.source;
         let client = received.head.client;
         let end = match self.enter(source, received, record).await {
-            Ok((authentic, plans)) => End::Judged(self.deliver(source, &authentic, plans, due, record).await),
+            Ok((authentic, plans)) => {
+                let due = opened.at + source.deadline;
+                let outcomes = self.deliver(source, &authentic, plans, due, record).await;
+                End::Judged(outcomes)
+            }
             Err(end) => end,
         };
         self.conclude(source, client, end, record)
@@ -116,13 +137,10 @@ impl Gateway {
         received: Received,
         record: &mut Record,
     ) -> Result<(Authentic, Vec<Plan>), End> {
-        let now = self.clock.now();
-        if let Some(greeting) = source.greeter.before(&received, now.wall) {
-            return Err(greeting.into());
-        }
         let authentic = self.authenticate(source, received, record)?;
-        if let Some(greeting) = source.greeter.after(&authentic) {
-            return Err(greeting.into());
+        if authentic.head().method != Method::POST {
+            // Other methods are let in for the sake of handshakes; no event comes with them (W-48).
+            return Err(End::Refused(Refusal::Method, None));
         }
         if source.active == Active::Drop {
             return Err(End::Judged(vec![Verdict::Drop(Cause::Inactive).into()]));
@@ -136,32 +154,31 @@ impl Gateway {
         self.limit_events(source, &authentic, &plans, record).await?;
         if plans.iter().any(Plan::is_rejected) {
             // One event that is rejected takes the request with it, and nothing of it has been claimed (I15).
-            let rejected = plans.into_iter().filter_map(|plan| match plan {
-                Plan::Decided(verdict @ Verdict::Reject(_), _) => Some(verdict.into()),
-                Plan::Decided(..) | Plan::Deliver(..) => None,
-            });
-            return Err(End::Judged(rejected.collect()));
+            let mut rejected = Vec::new();
+            for plan in plans {
+                if let Plan::Decided(verdict @ Verdict::Reject(_), offence) = plan {
+                    record.offence(offence);
+                    rejected.push(verdict.into());
+                }
+            }
+            return Err(End::Judged(rejected));
         }
         Ok((authentic, plans))
     }
 
     fn authenticate(&self, source: &Source, received: Received, record: &mut Record) -> Result<Authentic, End> {
         let now = self.clock.now();
-        let admitted = source.authenticator.admit(received, now.wall);
+        let entry = source.enter(received, now.wall);
         record.timings.authenticate = Some(self.since(now.steady));
-        match admitted {
-            Ok((authentic, looked)) => {
+        match entry {
+            Entry::Admitted(authentic, looked) => {
                 record.authentic(&authentic, looked);
                 Ok(authentic)
             }
-            Err(rejection) => {
-                let Rejection { refusal, looked, received } = *rejection;
-                record.looked = Some(looked);
-                let greeting = match refusal {
-                    Refusal::AuthMissing => source.greeter.unsigned(&received, &source.envelope),
-                    _ => None,
-                };
-                Err(greeting.map_or(End::Refused(refusal, None), End::from))
+            Entry::Greeted(answer) => Err(End::Greeted(answer)),
+            Entry::Refused(refusal, looked) => {
+                record.looked = looked;
+                Err(End::Refused(refusal, None))
             }
         }
     }
@@ -198,17 +215,18 @@ impl Gateway {
         record: &mut Record,
     ) -> Result<(), End> {
         let Some(count) = NonZeroU32::new(count) else { return Ok(()) };
-        let retry_after = match limit.buckets.take(key, count, self.clock.now().steady).await {
+        let (refusal, retry_after) = match limit.buckets.take(key, count, self.clock.now().steady).await {
             Ok(Taken::Granted) => return Ok(()),
-            Ok(Taken::Later(retry_after)) => Some(retry_after.as_secs()),
-            Ok(Taken::Never { .. }) => None,
+            Ok(Taken::Later(retry_after)) => (Refusal::RateSource, Some(retry_after.as_secs())),
+            // More events of one bucket than it can ever hold: to try again would not help.
+            Ok(Taken::Never { .. }) => (Refusal::TooLarge, None),
             Err(_) => return Err(End::Refused(Refusal::StateStore, None)),
         };
         if source.mode == Mode::Observe {
-            record.observed = Some(Refusal::RateSource.as_str());
+            record.observed = Some(refusal.as_str());
             return Ok(());
         }
-        Err(End::Refused(Refusal::RateSource, retry_after))
+        Err(End::Refused(refusal, retry_after))
     }
 
     /// Cuts the body into events and says what is to happen to each. When all of them are the sender's test, there is
@@ -285,7 +303,7 @@ impl Gateway {
     }
 
     /// Route and admit: may this client send to this source at all?
-    fn admit(&self, head: &Head, route: Option<&Arc<Route>>) -> Result<Allowance<Visit>, (Refusal, Option<u64>)> {
+    fn admit(&self, head: &Head, route: Option<&Arc<Route>>) -> Result<Allowance<Opened>, (Refusal, Option<u64>)> {
         let route = route.ok_or((Refusal::NoRoute, None))?;
         let source = &route.source;
         if source.active == Active::Refuse {
@@ -297,15 +315,26 @@ impl Gateway {
         if !source.admits(&head.client) {
             return Err((Refusal::Address, None));
         }
-        let now = self.clock.now().steady;
-        let admitted = self.clients.admit(&head.client, now);
+        let at = self.clock.now().steady;
+        let admitted = self.clients.admit(&head.client, at);
         admitted.map_err(|retry_after| (Refusal::RateIp, Some(retry_after.as_secs())))?;
-        let visit = Visit { route: route.clone(), due: now + source.deadline };
-        Ok(Allowance { route: visit, body_max: source.body_max, deadline: source.deadline })
+        let opened = Opened { route: route.clone(), at };
+        Ok(Allowance { route: opened, body_max: source.body_max, deadline: source.deadline })
     }
 
     fn since(&self, then: Instant) -> Duration {
         self.clock.now().steady.saturating_duration_since(then)
+    }
+
+    /// A request that cannot be read costs its client, unless that is our own doing.
+    fn charge(&self, client: &Client, refusal: Refusal, now: Instant) {
+        if !answer::status_of(refusal).is_client_error() {
+            return;
+        }
+        self.clients.charge(client, now);
+        if let Some(peer) = client.address.filter(|_| !self.clients.applies_to(client)) {
+            self.telemetry.unlimited_client(peer);
+        }
     }
 
     fn emit(&self, route: Option<&Route>, record: &Record, answer: &Answer) {
@@ -323,10 +352,13 @@ impl Gateway {
             }
             End::Refused(refusal, retry_after) => {
                 if answer::is_authentication(refusal) {
-                    self.clients.charge(&client, self.clock.now().steady);
+                    self.charge(&client, refusal, self.clock.now().steady);
                 }
                 record.end(refusal.into(), Reason::Refusal(refusal));
-                source.answers.refuse(refusal, retry_after)
+                match refusal {
+                    Refusal::Method => Answer::method_not_allowed(&source.methods()),
+                    refusal => source.answers.refuse(refusal, retry_after),
+                }
             }
             End::Judged(outcomes) => {
                 let verdicts: Vec<Verdict> = outcomes.iter().map(|outcome| outcome.verdict).collect();
@@ -352,14 +384,8 @@ fn relayed(outcomes: Vec<Delivery>) -> Option<Answer> {
     Some(answer)
 }
 
-impl From<Result<Answer, Refusal>> for End {
-    fn from(greeting: Result<Answer, Refusal>) -> Self {
-        greeting.map_or_else(|refusal| Self::Refused(refusal, None), Self::Greeted)
-    }
-}
-
 impl Handler for Gateway {
-    type Route = Visit;
+    type Route = Opened;
 
     fn open(&self, head: &Head) -> Result<Allowance<Self::Route>, Answer> {
         let route = self.routes.get(&head.path);
@@ -367,43 +393,41 @@ impl Handler for Gateway {
             Ok(allowance) => return Ok(allowance),
             Err(refused) => refused,
         };
-        let answer = match (refusal, route) {
-            (Refusal::Method, Some(route)) => Answer::method_not_allowed(&route.source.methods()),
-            (refusal, _) => Answer::refused(refusal, retry_after),
+        let answer = match route {
+            Some(route) => route.source.refuse(refusal, retry_after),
+            None => Answer::refused(refusal, retry_after),
         };
         let record = Record::refused(Some(head), refusal, self.clock.now().steady);
         self.emit(route.map(AsRef::as_ref), &record, &answer);
         Err(answer)
     }
 
-    async fn handle(self: Arc<Self>, visit: Visit, received: Received) -> Answer {
-        let Visit { route, due } = visit;
-        let mut record = Record::new(Some(&received.head), self.clock.now().steady);
+    async fn handle(self: Arc<Self>, opened: Opened, received: Received) -> Answer {
+        let mut record = Record::new(Some(&received.head), opened.at);
         record.body_bytes = received.body.len();
-        let answer = self.journey(&route.source, received, due, &mut record).await;
-        self.emit(Some(&route), &record, &answer);
+        let answer = self.journey(&opened, received, &mut record).await;
+        self.emit(Some(&opened.route), &record, &answer);
         answer
     }
 
-    fn unreadable(&self, head: &Head, visit: Option<&Visit>, refusal: Refusal) -> Answer {
+    fn unreadable(&self, head: &Head, opened: Option<&Opened>, refusal: Refusal) -> Answer {
         let now = self.clock.now().steady;
-        self.clients.charge(&head.client, now);
+        self.charge(&head.client, refusal, now);
         let answer = Answer::refused(refusal, None);
-        let route = visit.map(|visit| visit.route.as_ref());
-        self.emit(route, &Record::refused(Some(head), refusal, now), &answer);
+        let record = Record::refused(Some(head), refusal, opened.map_or(now, |opened| opened.at));
+        self.emit(opened.map(|opened| &*opened.route), &record, &answer);
         answer
     }
 
-    fn abandoned(&self, visit: &Visit, refusal: Refusal) -> Answer {
-        let route = &visit.route;
-        let answer = route.source.answers.refuse(refusal, None);
-        self.emit(Some(route), &Record::refused(None, refusal, self.clock.now().steady), &answer);
+    fn abandoned(&self, opened: &Opened, refusal: Refusal) -> Answer {
+        let answer = opened.route.source.refuse(refusal, None);
+        self.emit(Some(&opened.route), &Record::refused(None, refusal, opened.at), &answer);
         answer
     }
 
     fn unparsed(&self, client: Client, refusal: Refusal) {
         let now = self.clock.now().steady;
-        self.clients.charge(&client, now);
+        self.charge(&client, refusal, now);
         let mut record = Record::refused(None, refusal, now);
         record.client = client;
         self.emit(None, &record, &Answer::refused(refusal, None));

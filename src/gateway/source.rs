@@ -9,16 +9,18 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, header::CONTENT_TYPE};
 use ipnet::IpNet;
+use jiff::Timestamp;
 
 use crate::{
     stages::{
         answer::{Answer, AnswerPolicy},
-        authenticate::{Authentic, Authenticator},
+        authenticate::{Authentic, Authenticator, Rejection},
         check::{Checker, Offence, Policy},
-        greet::Greeter,
+        greet::{Greeter, Greeting},
         json::{Document, Limits},
-        receive::Client,
+        receive::{Client, Received},
         recognize::{Pattern, Recognizer},
+        schemes::Looked,
         selector::{Facts, Selector},
         split::{self, Batch, Envelope, Event},
         vouch::Voucher,
@@ -98,7 +100,7 @@ pub enum Mode {
 #[derive(Debug)]
 pub struct Limit {
     /// The buckets.
-    pub buckets: SourceLimit,
+    pub buckets: Arc<SourceLimit>,
     /// What tells buckets apart; empty means that there is one, charged one per request.
     pub by: Vec<Selector>,
 }
@@ -196,6 +198,18 @@ pub struct Parcel {
     pub target: Arc<Target>,
 }
 
+/// How a request gets in, or does not.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "it lives for one step, and most requests are admitted")]
+pub enum Entry {
+    /// Its sender is proved, and it is no handshake.
+    Admitted(Authentic, Looked),
+    /// It is a handshake, and this answers it.
+    Greeted(Answer),
+    /// It is refused; what was looked at, if anything was.
+    Refused(Refusal, Option<Looked>),
+}
+
 /// What is to happen to one event.
 #[derive(Clone, Debug)]
 pub enum Plan {
@@ -206,6 +220,16 @@ pub enum Plan {
 }
 
 impl Source {
+    /// Goes on with the buckets of an earlier generation of the same source, if they are the same.
+    pub fn inherit(&mut self, earlier: &Self) {
+        if let (Some(limit), Some(known)) = (&mut self.limit, &earlier.limit)
+            && limit.buckets.limit() == known.buckets.limit()
+            && limit.by == known.by
+        {
+            limit.buckets = known.buckets.clone();
+        }
+    }
+
     /// The methods it takes, for `Allow`.
     pub fn methods(&self) -> String {
         let mut methods = vec!["POST"];
@@ -217,6 +241,14 @@ impl Source {
         methods.join(", ")
     }
 
+    /// The answer to a request that is refused as a whole.
+    pub fn refuse(&self, refusal: Refusal, retry_after: Option<u64>) -> Answer {
+        match refusal {
+            Refusal::Method => Answer::method_not_allowed(&self.methods()),
+            refusal => self.answers.refuse(refusal, retry_after),
+        }
+    }
+
     /// Whether it takes this method.
     pub fn takes(&self, method: &Method) -> bool {
         method == Method::POST || self.greeter.methods().any(|known| known == method)
@@ -226,6 +258,26 @@ impl Source {
     pub fn admits(&self, client: &Client) -> bool {
         let inside = |address: &IpAddr| self.allow.iter().any(|net| net.contains(&address.to_canonical()));
         self.allow.is_empty() || client.address.as_ref().is_some_and(inside)
+    }
+
+    /// Authenticates and greets. Some handshakes come before authentication, most after it, and one takes the place of
+    /// a signature that is missing: a body made of the sender's test alone, where the operator allows that.
+    pub fn enter(&self, received: Received, now: Timestamp) -> Entry {
+        if let Some(greeting) = self.greeter.before(&received, now) {
+            return greeting.into();
+        }
+        match self.authenticator.admit(received, now) {
+            Ok((authentic, looked)) => match self.greeter.after(&authentic) {
+                Some(greeting) => greeting.into(),
+                None => Entry::Admitted(authentic, looked),
+            },
+            Err(rejection) => {
+                let Rejection { refusal, looked, received } = *rejection;
+                let unsigned =
+                    (refusal == Refusal::AuthMissing).then(|| self.greeter.unsigned(&received, &self.envelope));
+                unsigned.flatten().map_or(Entry::Refused(refusal, Some(looked)), Entry::from)
+            }
+        }
     }
 
     /// The events of an authentic request.
@@ -247,24 +299,27 @@ impl Source {
         let facts = Facts { event: Some(event.value()), ..Facts::of(authentic.received(), "", &document) };
         let event_type = self.recognizer.event_type(&facts);
         let names = event_type.as_ref().map(|known| (known.name.as_ref(), known.sent.as_ref()));
-        let unwanted = self.recognizer.unwanted(event_type.as_ref(), event.value());
-        let offence = match unwanted {
-            Some(cause) => Some((self.on_filtered, Offence { cause, violation: None })),
-            None => self
-                .checker
-                .check(names, self.recognizer.knows(event_type.as_ref()), event)
-                .err()
-                .map(|offence| (self.checker.policy(offence.cause), offence)),
+        let known = self.recognizer.knows(event_type.as_ref());
+        let unwanted = || {
+            let cause = self.recognizer.unwanted(event_type.as_ref(), event.value())?;
+            Some((self.on_filtered, Offence { cause, violation: None }))
         };
-        if let Some((policy, offence)) = &offence
-            && let Some(verdict) = policy.verdict(offence.cause)
-            && self.mode == Mode::Enforce
-        {
-            return (Plan::Decided(verdict, Some(offence.clone())), None);
+        let broken = || {
+            let offence = self.checker.check(names, known, event).err()?;
+            Some((self.checker.policy(offence.cause), offence))
+        };
+        // An event without a type is malformed rather than unwanted, so its schema is asked first.
+        let finders: [&dyn Fn() -> Option<(Policy, Offence)>; 2] =
+            if event_type.is_some() { [&unwanted, &broken] } else { [&broken, &unwanted] };
+        let mut observed = None;
+        for (policy, offence) in finders.iter().filter_map(|find| find()) {
+            match policy.verdict(offence.cause).filter(|_| self.mode == Mode::Enforce) {
+                Some(verdict) => return (Plan::Decided(verdict, Some(offence)), None),
+                None => observed = observed.or(Some(offence)),
+            }
         }
-        let offence = offence.map(|(_, offence)| offence);
         let plan = self.parcel(&facts, names.map(|(_, sent)| sent), event, size);
-        (plan.map_or_else(|verdict| Plan::Decided(verdict, None), |parcel| Plan::Deliver(parcel, offence)), None)
+        (plan.map_or_else(|verdict| Plan::Decided(verdict, None), |parcel| Plan::Deliver(parcel, observed)), None)
     }
 
     fn parcel(
@@ -309,6 +364,12 @@ impl Source {
     fn target(&self, event_type: Option<&str>) -> Arc<Target> {
         let routed = event_type.and_then(|name| self.delivery.routes.iter().find(|(pattern, _)| pattern.matches(name)));
         routed.map_or_else(|| self.delivery.target.clone(), |(_, target)| target.clone())
+    }
+}
+
+impl From<Greeting> for Entry {
+    fn from(greeting: Greeting) -> Self {
+        greeting.map_or_else(|refusal| Self::Refused(refusal, None), Self::Greeted)
     }
 }
 

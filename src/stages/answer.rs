@@ -3,6 +3,8 @@
 //! A 2xx is a promise: the event is delivered, kept, a repeat of one that is, or dropped by the operator's rule.
 //! A refusal tells a class and nothing more; every failure to authenticate looks the same.
 
+use std::fmt::Write as _;
+
 use bytes::Bytes;
 use http::{
     HeaderName, HeaderValue, StatusCode,
@@ -212,6 +214,60 @@ pub const fn class_of(refusal: Refusal) -> &'static str {
         Refusal::Internal => "internal",
     }
 }
+
+/// `docs/answers.md`: every answer, and why it is given.
+pub fn reference() -> String {
+    let mut text = String::from(REFERENCE_HEAD);
+    for refusal in Refusal::ALL {
+        let (status, class) = (status_of(*refusal), class_of(*refusal));
+        let (name, status, meaning) = (refusal.as_str(), status.as_u16(), refusal.meaning().trim());
+        let _ = writeln!(text, "| `{name}` | {status} | `{class}` | {meaning} |");
+    }
+    text += REFERENCE_EVENTS;
+    for cause in Cause::ALL {
+        let _ = writeln!(text, "| `{}` | {} |", cause.as_str(), cause.meaning().trim());
+    }
+    text
+}
+
+const REFERENCE_HEAD: &str = "\
+<!-- Written by tests/docs.rs from src/stages; do not edit. -->
+
+# Answers
+
+A 2xx is a promise: every event of the request was delivered, was delivered before, was dropped by the operator's rule,
+or is a test of the sender. Anything else means that the sender should try again; what was delivered already is then
+recognised. An accepted request is answered with the number of events per verdict, `{\"forward\":2,\"duplicate\":1}`, unless
+`reply.success` says otherwise.
+
+| verdict of an event | meaning | answer |
+|---|---|---|
+| `forward` | the application answered 2xx | 200 |
+| `duplicate` | it was delivered before, within `dedup.window` | 200 |
+| `drop` | the operator does not want it | 200 |
+| `handshake` | a test of the sender, answered here | the rule's |
+| `reject` | it breaks a rule, and the source rejects such requests: nothing of the request is forwarded | 422, or 400 without an identity |
+| `fail` | it was not delivered | as below |
+
+A batch is answered with a 2xx only if every event may be. A request as a whole is also called `mixed` when its events
+have several verdicts, and `accept-empty` when it has none. `queue` and `quarantine` need a journal, which this version
+does not have.
+
+## Why a request is refused
+
+The sender is told the class and nothing more, `{\"error\":\"<class>\"}`; the reason is in the log and in the metrics. Every
+failure to authenticate looks the same. 429 and 503 carry `Retry-After`.
+
+| reason | status | class | meaning |
+|---|---|---|---|
+";
+
+const REFERENCE_EVENTS: &str = "
+## Why an event is dropped or rejected
+
+| reason | meaning |
+|---|---|
+";
 
 #[cfg(test)]
 mod tests {

@@ -36,7 +36,7 @@ closed_list! {
         Framing = "framing",
         /// The `Host` header is missing, doubled or not a host.
         Host = "host",
-        /// The request target or its query cannot be read.
+        /// The request target, its query or a value to be echoed is not acceptable.
         Target = "target",
         /// A header is not valid.
         HeaderInvalid = "header_invalid",

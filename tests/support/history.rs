@@ -281,7 +281,7 @@ fn identities(tries: &[Try<'_>], broken: &mut Vec<(&'static str, String)>) {
                 }
                 let is_retry = !earlier.delivered && earlier.ended.is_some_and(|(ended, _)| ended < later.sent.0);
                 let between = tries[..index].iter().any(|it| it.delivered && it.events == later.events);
-                // Attempts that overlap, after a lease, may each believe to be the first; it is the earliest that stays.
+                // Attempts that overlap, after a lease, may each believe to be the first; the earliest stays.
                 let counts = later.attempt.number > earlier.attempt.number
                     && later.attempt.received_at <= earlier.attempt.received_at;
                 if is_retry && !between && !counts {

@@ -1,6 +1,6 @@
 //! Budgets.
 
-use std::num::NonZeroU32;
+use std::{num::NonZeroU32, sync::Arc};
 
 use super::Context;
 use crate::{
@@ -24,7 +24,7 @@ impl Context<'_> {
         let rate = rate(&written.rate);
         let burst = written.burst.as_ref().and_then(|burst| NonZeroU32::new(burst.value.0)).unwrap_or(rate.count);
         let by = self.selectors(&written.by)?;
-        let buckets = SourceLimit::new(Limit { rate, burst }, self.surroundings.now);
+        let buckets = Arc::new(SourceLimit::new(Limit { rate, burst }, self.surroundings.now));
         Some(source::Limit { buckets, by })
     }
 }

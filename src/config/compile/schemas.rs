@@ -89,14 +89,14 @@ impl Context<'_> {
                 for warning in warnings.iter().filter(|warning| !warning.is_strict() || self.surroundings.strict) {
                     self.found.warn_at(
                         key,
-                        format!("{shown}: {warning}"),
+                        warning.to_string(),
                         "the schema works, but says less than it seems to, or costs more",
                     );
                 }
                 Some(schema)
             }
             Err(fault) => {
-                self.error(key, format!("{shown}: {fault}"), "mend the schema: no event can be checked with it");
+                self.error(key, fault.to_string(), "mend the schema: no event can be checked with it");
                 None
             }
         }

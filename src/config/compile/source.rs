@@ -52,6 +52,7 @@ impl Context<'_> {
         }
         self.needs_journal();
         let dedup = self.dedup(delivery.as_ref().map_or(Duration::ZERO, longest_timeout));
+        self.deadline(delivery.as_ref());
         let limit = written.limit.as_ref().map(|limit| self.limit(limit));
         let envelope = self.envelope();
         self.unsigned_identity(recognizer.as_ref());
@@ -279,6 +280,15 @@ impl Context<'_> {
         })
     }
 
+    /// An answer that is due before the application's cuts deliveries off, and their outcome is then unknown.
+    fn deadline(&mut self, delivery: Option<&Delivery>) {
+        let deadline = &self.written.deadline;
+        if delivery.is_some_and(|delivery| longest_timeout(delivery) > deadline.value) {
+            let help = "let `timeout` of the upstream end before `deadline` of the source";
+            self.warn(&deadline.key, "the sender is answered before the application has to be", help);
+        }
+    }
+
     /// An identity that is not signed can be changed by whoever replays a captured request.
     fn unsigned_identity(&mut self, recognizer: Option<&Recognizer>) {
         let Some(recognizer) = recognizer.filter(|_| !self.signed.is_empty()) else { return };
@@ -351,10 +361,8 @@ impl Context<'_> {
 
     fn quarantine(&mut self, key: &Key, name: &str, help: &str) {
         let message = format!("`{name} = \"quarantine\"` needs a journal, which this version does not have");
-        // What the preset says is answered in the operator's own table.
-        let place = if key.preset().is_some() { self.written.at.clone() } else { key.clone() };
         let help = format!("{help} for `{}.{name}`", self.written.at.path());
-        self.error(&place, message, help);
+        self.error(key, message, help);
     }
 
     fn public_url(&self) -> Arc<str> {

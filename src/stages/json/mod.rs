@@ -31,8 +31,12 @@ pub struct Limits {
 impl Limits {
     /// 64 levels: more than any sender is known to need, less than where common readers give up (128).
     pub const DEPTH: usize = 64;
+    /// What [`depth`](Self::depth) may be set to. Schemas are applied by recursion, which this bounds.
+    pub const DEPTH_MAX: usize = 127;
     /// 100 000 values: two to four megabytes of tape.
     pub const NODES: usize = 100_000;
+    /// What [`nodes`](Self::nodes) may be set to.
+    pub const NODES_MAX: usize = 1_000_000;
 }
 
 impl Default for Limits {

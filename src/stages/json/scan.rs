@@ -396,6 +396,8 @@ mod tests {
             assert_eq!(fault(number), Some((Fault::NotJson, 0)), "{}", &number[..number.len().min(20)]);
             assert_eq!(fault(format!("[{number}]")), Some((Fault::NotJson, 1)));
         }
+        assert_eq!(fault("9".repeat(SURELY_FINITE_DIGITS + 1)), Some((Fault::NotJson, 0)));
+        assert_eq!(fault(format!("1{}", "0".repeat(SURELY_FINITE_DIGITS))), None, "1e308");
         let long_way_back = format!("1{}e-60000", "0".repeat(60_000));
         for number in ["1e308", "1e-400", "0e999999999999", "-0", "0.1e1", &"9".repeat(308), &long_way_back] {
             assert_eq!(fault(number), None, "{}", &number[..number.len().min(20)]);
@@ -429,6 +431,12 @@ mod tests {
         check(b"\"\xED\xA0\x80\"", 1);
         check(b"\"\xF4\x90\x80\x80\"", 1);
         check(b"[\xE9]", 1);
+        check(b"\0[\0\"\0\xE9\0\"\0]", 0);
+        check(b"[\0\"\0\xE9\0\"\0]\0", 0);
+        check(b"\"\xFC\x83\xBF\xBF\xBF\xBF\"", 1);
+        check(b"\"\xFC\x80\x80\x80\x80\x80\"", 1);
+        check(b"\"\xE0\xFF\"", 1);
+        check(b"\"\x81\"", 1);
     }
 
     #[test]

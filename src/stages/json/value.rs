@@ -23,6 +23,11 @@ impl<'a> Value<'a> {
         self.index
     }
 
+    /// How many entries of the tape it takes up: itself and all that lies inside it, keys included.
+    pub(in crate::stages) fn nodes(self) -> usize {
+        (self.node().next - self.index) as usize
+    }
+
     /// What tells it from every other value that is alive.
     pub(in crate::stages) fn address(self) -> (usize, u32) {
         (std::ptr::from_ref(self.document).addr(), self.index)

@@ -1,6 +1,6 @@
 //! Our tape as the schema engine sees it: it reads the body's own bytes, and no tree is built.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, cell::Cell};
 
 use bytes::Bytes;
 use jsonschema::{
@@ -18,7 +18,7 @@ const KEYS_PER_LOOKUP: usize = 1 << 20;
 pub(super) struct Tape;
 
 impl Json for Tape {
-    type Node<'a> = Value<'a>;
+    type Node<'a> = Instance<'a>;
     type PreparedKey = String;
     type StringBuffer = Option<Document>;
 
@@ -28,48 +28,67 @@ impl Json for Tape {
         key.to_owned()
     }
 
-    fn with_string_node<T>(buffer: &mut Option<Document>, string: &str, f: impl FnOnce(Value<'_>) -> T) -> T {
+    fn with_string_node<T>(buffer: &mut Option<Document>, string: &str, f: impl FnOnce(Instance<'_>) -> T) -> T {
         let text = serde_json::to_vec(string).expect("writing a string to memory cannot fail");
         let document = Document::parse(Bytes::from(text), &Limits::default()).expect("a string is a document");
-        f(buffer.insert(document).root())
+        f(Instance { value: buffer.insert(document).root(), budget: None })
     }
 }
 
-impl<'a> Node<'a, Tape> for Value<'a> {
-    type Object = Container<'a>;
-    type Array = Container<'a>;
-    type Number = Number;
+/// A value under examination.
+#[derive(Clone, Copy)]
+pub(super) struct Instance<'a> {
+    pub(super) value: Value<'a>,
+    /// How many more containers may be looked into; `None` is no limit. Used up, they look empty of faults.
+    pub(super) budget: Option<&'a Cell<usize>>,
+}
 
-    fn as_object(&self) -> Option<Container<'a>> {
-        (self.kind() == Kind::Object).then_some(Container(*self))
+impl<'a> Instance<'a> {
+    fn container(&self, kind: Kind) -> Option<Self> {
+        let is_affordable = || self.budget.is_none_or(|left| left.replace(left.get().saturating_sub(1)) > 0);
+        (self.value.kind() == kind && is_affordable()).then_some(*self)
     }
 
-    fn as_array(&self) -> Option<Container<'a>> {
-        (self.kind() == Kind::Array).then_some(Container(*self))
+    fn inner(&self, value: Value<'a>) -> Self {
+        Self { value, budget: self.budget }
+    }
+}
+
+impl<'a> Node<'a, Tape> for Instance<'a> {
+    type Object = Self;
+    type Array = Self;
+    type Number = Number;
+
+    fn as_object(&self) -> Option<Self> {
+        self.container(Kind::Object)
+    }
+
+    fn as_array(&self) -> Option<Self> {
+        self.container(Kind::Array)
     }
 
     fn as_string(&self) -> Option<Cow<'a, str>> {
-        Self::as_str(*self)
+        self.value.as_str()
     }
 
     fn as_number(&self) -> Option<Number> {
-        self.number_text().map(number)
+        self.value.number_text().map(number)
     }
 
     fn is_number(&self) -> bool {
-        self.kind() == Kind::Number
+        self.value.kind() == Kind::Number
     }
 
     fn as_boolean(&self) -> Option<bool> {
-        self.as_bool()
+        self.value.as_bool()
     }
 
     fn is_null(&self) -> bool {
-        self.kind() == Kind::Null
+        self.value.kind() == Kind::Null
     }
 
     fn json_type(&self) -> JsonType {
-        match self.kind() {
+        match self.value.kind() {
             Kind::Null => JsonType::Null,
             Kind::Bool => JsonType::Boolean,
             Kind::Number => JsonType::Number,
@@ -80,7 +99,7 @@ impl<'a> Node<'a, Tape> for Value<'a> {
     }
 
     fn equals_value(&self, expected: &Tree) -> bool {
-        equal(*self, expected)
+        equal(self.value, expected)
     }
 
     /// Always null: the engine asks for a tree only to put it into the text of an error, and no error of ours may carry
@@ -90,47 +109,66 @@ impl<'a> Node<'a, Tape> for Value<'a> {
     }
 
     fn identity(&self) -> Option<NodeIdentity> {
-        let (document, place) = self.address();
+        let (document, place) = self.value.address();
         Some(NodeIdentity::tagged(document, place))
     }
 }
 
-/// An array or an object, already known to be one.
-pub(super) struct Container<'a>(Value<'a>);
-
-impl<'a> Object<'a, Tape> for Container<'a> {
-    type Node = Value<'a>;
+impl<'a> Object<'a, Tape> for Instance<'a> {
+    type Node = Self;
     type MemberName = Cow<'a, str>;
-    type MembersIter = Members<'a>;
+    type MembersIter = Parts<'a, Members<'a>>;
 
     fn len(&self) -> usize {
-        self.0.len()
+        self.value.len()
     }
 
-    fn get(&self, key: &String) -> Option<Value<'a>> {
-        self.0.member(key)
+    fn get(&self, key: &String) -> Option<Self> {
+        self.value.member(key).map(|value| self.inner(value))
     }
 
-    fn members(&self) -> Members<'a> {
-        self.0.members()
+    fn members(&self) -> Self::MembersIter {
+        Parts { parts: self.value.members(), of: *self }
     }
 }
 
-impl<'a> Array<'a, Tape> for Container<'a> {
-    type Node = Value<'a>;
-    type ElementsIter = Elements<'a>;
+impl<'a> Array<'a, Tape> for Instance<'a> {
+    type Node = Self;
+    type ElementsIter = Parts<'a, Elements<'a>>;
 
     fn len(&self) -> usize {
-        self.0.len()
+        self.value.len()
     }
 
-    fn elements(&self) -> Elements<'a> {
-        self.0.elements()
+    fn elements(&self) -> Self::ElementsIter {
+        Parts { parts: self.value.elements(), of: *self }
     }
 
     fn is_unique(&self) -> bool {
-        let elements: Vec<Tree> = self.0.elements().map(tree).collect();
+        let elements: Vec<Tree> = self.value.elements().map(tree).collect();
         unique::is_unique(&elements)
+    }
+}
+
+/// The parts of an instance, under its budget.
+pub(super) struct Parts<'a, I> {
+    parts: I,
+    of: Instance<'a>,
+}
+
+impl<'a> Iterator for Parts<'a, Members<'a>> {
+    type Item = (Cow<'a, str>, Instance<'a>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.parts.next().map(|(key, value)| (key, self.of.inner(value)))
+    }
+}
+
+impl<'a> Iterator for Parts<'a, Elements<'a>> {
+    type Item = Instance<'a>;
+
+    fn next(&mut self) -> Option<Instance<'a>> {
+        self.parts.next().map(|value| self.of.inner(value))
     }
 }
 

@@ -9,7 +9,7 @@ mod audit;
 mod instance;
 mod outline;
 
-use std::{fmt, sync::Arc};
+use std::{cell::Cell, fmt, sync::Arc};
 
 use bytes::Bytes;
 use jsonschema::{
@@ -19,11 +19,19 @@ use jsonschema::{
 use serde_json::Value as Tree;
 
 pub use self::audit::{Warning, Weakness};
-use self::{instance::Tape, outline::Outline};
+use self::{
+    instance::{Instance, Tape},
+    outline::Outline,
+};
 use crate::stages::json::{Document, Limits, Malformed, Value};
 
 /// What a schema file may be at most; it comes from the operator, and is read once.
 const SCHEMA_LIMITS: Limits = Limits { depth: 120, nodes: 1_000_000 };
+
+/// How many containers may be looked into to say why an event does not conform: a minimum, and so many for each of its
+/// values. Alternatives that contain themselves would otherwise double the work with every level of the event.
+const EXPLANATION_MIN: usize = 2_000;
+const EXPLANATION_PER_NODE: usize = 2;
 
 /// A compiled schema.
 pub struct Schema {
@@ -64,11 +72,12 @@ impl Schema {
 
     /// Whether a value is as the schema says; if not, the first thing that is wrong with it.
     pub fn check(&self, value: Value<'_>) -> Result<(), Violation> {
-        if self.validator.is_valid(value) {
+        if self.validator.is_valid(Instance { value, budget: None }) {
             return Ok(());
         }
-        let error = self.validator.validate(value).err();
-        // The engine is trusted when it objects, also if it then fails to say why.
+        let left = Cell::new(EXPLANATION_MIN + EXPLANATION_PER_NODE * value.nodes());
+        let error = self.validator.validate(Instance { value, budget: Some(&left) }).err();
+        // The verdict stands, also where the reason is too expensive to find.
         Err(error.map_or_else(|| Violation::new("", "schema"), |error| deepest(&error)))
     }
 }
@@ -301,11 +310,28 @@ mod tests {
     }
 
     #[test]
+    fn j_33_looking_for_the_reason_stays_affordable() {
+        let twice =
+            r##"{"anyOf":[{"items":{"$ref":"#"},"minItems":1,"type":"array"},{"items":{"$ref":"#"},"type":"array"}]}"##;
+        let schema = compile(twice).unwrap();
+        let nested = format!("{}null{}", "[".repeat(60), "]".repeat(60));
+        let (pointer, keyword) = violation(&schema, &nested).unwrap();
+        assert_eq!((pointer.matches("/0").count(), keyword.as_str()), (60, "type"));
+        let flat = compile(r#"{"items":{"properties":{"a":{"type":"integer"}},"required":["a"]}}"#).unwrap();
+        let many = format!("[{}{{\"a\":null}}]", "{\"a\":1},".repeat(30_000));
+        assert_eq!(violation(&flat, &many), Some(("/30000/a".into(), "type".into())));
+    }
+
+    #[test]
     fn j_35_errors_carry_nothing_the_sender_wrote() {
         let schema = compile(r#"{"properties":{"card":{"type":"integer","maximum":5}},"required":["id"]}"#).unwrap();
         let document = Document::parse(Bytes::from_static(b"{\"card\":\"4111111111111111\"}"), &Limits::default());
         let document = document.unwrap();
-        let errors: Vec<String> = schema.validator.iter_errors(document.root()).map(|e| format!("{e} {e:?}")).collect();
+        let errors: Vec<String> = schema
+            .validator
+            .iter_errors(Instance { value: document.root(), budget: None })
+            .map(|e| format!("{e} {e:?}"))
+            .collect();
         assert_eq!(errors.len(), 2);
         assert!(errors.iter().all(|error| !error.contains("4111")), "{errors:?}");
         let violation = schema.check(document.root()).unwrap_err();

@@ -1,0 +1,33 @@
+# The words of the house. Logic lives in Rust and in the scripts; a recipe is one line.
+
+# List the recipes
+default:
+    @just --list
+
+# Everything that CI checks
+check:
+    .ci/run
+
+# All tests, with the public corpora they need
+test:
+    tests/run.sh
+
+# The whole thing on loopback, with no files of your own
+demo:
+    cargo run --release -- demo
+
+# Fuzz one target for so many seconds
+fuzz TARGET SECONDS="60":
+    cargo +nightly fuzz run {{TARGET}} -- -max_total_time={{SECONDS}}
+
+# Micro-benchmarks
+bench:
+    cargo bench --bench journey
+
+# Measure against nginx and HAProxy; writes docs/performance.md
+bench-proxies:
+    bench/run.sh
+
+# The documentation of the code, warnings denied
+docs:
+    RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
