@@ -433,7 +433,7 @@ fn d_19_a_slow_body_takes_its_time_from_the_delivery() {
 }
 
 #[test]
-fn r_20_a_window_that_ended_is_a_new_event() {
+fn an_event_after_its_window_is_a_new_one() {
     in_paused_time(async {
         let mut world = World::new([], "");
         for (pause, attempts) in [(0, 1), (3_599, 1), (1, 2)] {
