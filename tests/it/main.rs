@@ -8,9 +8,12 @@
 
 mod admin;
 mod authenticity;
+mod batches;
 mod bodies;
 mod commands;
 mod configuration;
+mod crash;
+mod delivery;
 mod forgeries;
 mod framing;
 mod handshakes;

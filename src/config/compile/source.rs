@@ -236,7 +236,12 @@ impl Context<'_> {
             Some(lease) => lease.value,
             None => shortest,
         };
-        let lease = lease.clamp(LEASE_MIN, LEASE_MAX.max(shortest));
+        if upstream_timeout.min(self.written.deadline.value) + LEASE_MARGIN > LEASE_MAX {
+            let help = "write at most 55s, or shorten the upstream's `timeout`";
+            self.error(&self.written.deadline.key.clone(), "an attempt may take longer than any lease", help);
+            return None;
+        }
+        let lease = lease.clamp(LEASE_MIN, LEASE_MAX);
         let needed = self.tolerance * 2 + lease;
         if dedup.enabled.value && dedup.window.value < needed && !self.tolerance.is_zero() {
             let help =
