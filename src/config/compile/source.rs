@@ -201,7 +201,7 @@ impl Context<'_> {
         Some(Delivery {
             as_array,
             concurrency: delivery.concurrency.value.0 as usize,
-            ordered: delivery.ordered.value,
+            ordered: !self.selectors(&delivery.ordered)?.is_empty(),
             routes,
             target,
             relay: delivery.relay.value,
