@@ -26,9 +26,9 @@ LOAD=../target/load/release/load HOOKSIEVE=../target/release/hooksieve
 declare -A PORT=([nginx]=18080 [haproxy]=18081 [hooksieve]=18082)
 start() {
     case $1 in
-        nginx) taskset -c 1 nginx -p "$WORK" -c "$PWD/nginx.conf" ;;
-        haproxy) taskset -c 1 haproxy -db -f haproxy.cfg ;;
-        hooksieve) taskset -c 1 "$HOOKSIEVE" run -c hooksieve.toml ;;
+        nginx) exec taskset -c 1 nginx -p "$WORK" -c "$PWD/nginx.conf" ;;
+        haproxy) exec taskset -c 1 haproxy -db -f haproxy.cfg ;;
+        hooksieve) exec taskset -c 1 "$HOOKSIEVE" run -c hooksieve.toml ;;
     esac >"$WORK/$1.log" 2>&1 &
     PROXY=$!
     for _ in $(seq 100); do
