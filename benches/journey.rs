@@ -37,8 +37,9 @@ use hooksieve::{
             signature::{Encoding, Format, Items, Prefix},
             window::{Unit, Window},
         },
-        selector::{Facts, Selector, Template},
+        selector::{Facts, Selector},
         split::{Envelope, split},
+        template::Template,
     },
     state::{
         claims::{Claimed, Claims},

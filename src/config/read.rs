@@ -143,7 +143,9 @@ impl Reading<'_> {
         layers.extend([file, environment]);
         let mut merged = merge(&layers);
         substitute::into_sources(&mut merged);
-        let mut raw = Raw::read(&merged, found)?;
+        // What is wrong with the server's own tables should not hide what is wrong with a source.
+        let rest = || Raw::read(&merged.without(&["server", "admin", "log", "journal"]), &mut Diagnostics::default());
+        let mut raw = Raw::read(&merged, found).or_else(rest)?;
         for (name, source) in &raw.sources.entries {
             let preset = source.provider.as_ref().and_then(|id| self.presets.get(id.as_str())?.as_ref());
             let before = found.errors();

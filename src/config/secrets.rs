@@ -208,7 +208,7 @@ fn is_placeholder(bytes: &[u8]) -> bool {
     let word =
         |text: &str| !text.is_empty() && text.bytes().all(|it| it.is_ascii_alphanumeric() || b"_-. :".contains(&it));
     let variable = text.strip_prefix("env:").or_else(|| text.strip_prefix("env.")).or_else(|| text.strip_prefix('$'));
-    let repeated = text.bytes().all(|byte| Some(byte) == text.bytes().next());
+    let crossed_out = text.bytes().all(|byte| byte == b'x') || text.bytes().all(|byte| byte == b'*');
     matches!(
         text,
         "null" | "nil" | "none" | "undefined" | "todo" | "changeme" | "change-me" | "change_me" | "change me"
@@ -218,7 +218,7 @@ fn is_placeholder(bytes: &[u8]) -> bool {
         })
         || variable
             .is_some_and(|name| !name.is_empty() && name.bytes().all(|it| it.is_ascii_alphanumeric() || it == b'_'))
-        || repeated
+        || crossed_out
 }
 
 #[cfg(test)]

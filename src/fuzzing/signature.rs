@@ -15,7 +15,8 @@ use crate::{
             hmac::{Hash, Hmac, Key},
             signature::{Encoding, Format, Items, Prefix, TOKENS_MAX},
         },
-        selector::{Facts, Selector, Template},
+        selector::{Facts, Selector},
+        template::Template,
         words::Refusal,
     },
 };

@@ -323,8 +323,12 @@ impl Gateway {
 
     /// A request that cannot be read costs its client, unless that is our own doing.
     fn charge(&self, client: &Client, refusal: Refusal, now: Instant) {
-        if answer::status_of(refusal).is_client_error() {
-            self.clients.charge(client, now);
+        if !answer::status_of(refusal).is_client_error() {
+            return;
+        }
+        self.clients.charge(client, now);
+        if let Some(peer) = client.address.filter(|_| !self.clients.applies_to(client)) {
+            self.telemetry.unlimited_client(peer);
         }
     }
 
@@ -343,7 +347,7 @@ impl Gateway {
             }
             End::Refused(refusal, retry_after) => {
                 if answer::is_authentication(refusal) {
-                    self.clients.charge(&client, self.clock.now().steady);
+                    self.charge(&client, refusal, self.clock.now().steady);
                 }
                 record.end(refusal.into(), Reason::Refusal(refusal));
                 source.answers.refuse(refusal, retry_after)

@@ -291,24 +291,27 @@ impl Source {
         let facts = Facts { event: Some(event.value()), ..Facts::of(authentic.received(), "", &document) };
         let event_type = self.recognizer.event_type(&facts);
         let names = event_type.as_ref().map(|known| (known.name.as_ref(), known.sent.as_ref()));
-        let unwanted = self.recognizer.unwanted(event_type.as_ref(), event.value());
-        let offence = match unwanted {
-            Some(cause) => Some((self.on_filtered, Offence { cause, violation: None })),
-            None => self
-                .checker
-                .check(names, self.recognizer.knows(event_type.as_ref()), event)
-                .err()
-                .map(|offence| (self.checker.policy(offence.cause), offence)),
+        let known = self.recognizer.knows(event_type.as_ref());
+        let unwanted = || {
+            let cause = self.recognizer.unwanted(event_type.as_ref(), event.value())?;
+            Some((self.on_filtered, Offence { cause, violation: None }))
         };
-        if let Some((policy, offence)) = &offence
-            && let Some(verdict) = policy.verdict(offence.cause)
-            && self.mode == Mode::Enforce
-        {
-            return (Plan::Decided(verdict, Some(offence.clone())), None);
+        let broken = || {
+            let offence = self.checker.check(names, known, event).err()?;
+            Some((self.checker.policy(offence.cause), offence))
+        };
+        // An event without a type is malformed rather than unwanted, so its schema is asked first.
+        let finders: [&dyn Fn() -> Option<(Policy, Offence)>; 2] =
+            if event_type.is_some() { [&unwanted, &broken] } else { [&broken, &unwanted] };
+        let mut observed = None;
+        for (policy, offence) in finders.iter().filter_map(|find| find()) {
+            match policy.verdict(offence.cause).filter(|_| self.mode == Mode::Enforce) {
+                Some(verdict) => return (Plan::Decided(verdict, Some(offence)), None),
+                None => observed = observed.or(Some(offence)),
+            }
         }
-        let offence = offence.map(|(_, offence)| offence);
         let plan = self.parcel(&facts, names.map(|(_, sent)| sent), event, size);
-        (plan.map_or_else(|verdict| Plan::Decided(verdict, None), |parcel| Plan::Deliver(parcel, offence)), None)
+        (plan.map_or_else(|verdict| Plan::Decided(verdict, None), |parcel| Plan::Deliver(parcel, observed)), None)
     }
 
     fn parcel(

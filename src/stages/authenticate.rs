@@ -9,7 +9,8 @@ use crate::stages::{
     json::Document,
     receive::{Head, Received},
     schemes::{Looked, Proof, Scheme, Strength},
-    selector::{Condition, Facts},
+    selector::Facts,
+    template::Condition,
     words::Refusal,
 };
 

@@ -17,8 +17,9 @@ use crate::{
         json::{Document, Limits, Value},
         receive::Received,
         schemes::{Named, token::Fingerprint},
-        selector::{Ambiguous, Condition, Facts, Selector, Template},
+        selector::{Ambiguous, Facts, Selector},
         split::{self, Envelope},
+        template::{Condition, Template},
         words::Refusal,
     },
 };

@@ -15,5 +15,6 @@ pub mod schema;
 pub mod schemes;
 pub mod selector;
 pub mod split;
+pub mod template;
 pub mod vouch;
 pub mod words;

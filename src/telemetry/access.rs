@@ -3,7 +3,7 @@
 use std::{
     borrow::Cow,
     net::IpAddr,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, Once},
     time::{Duration, Instant},
 };
 
@@ -208,6 +208,7 @@ pub struct Telemetry {
     /// All metrics.
     pub metrics: Arc<Metrics>,
     floods: Box<[Mutex<Flood>]>,
+    unlimited: Once,
 }
 
 impl Telemetry {
@@ -215,7 +216,18 @@ impl Telemetry {
     #[must_use]
     pub fn new(metrics: Arc<Metrics>) -> Self {
         let floods = Refusal::ALL.iter().map(|_| Mutex::default()).collect();
-        Self { metrics, floods }
+        Self { metrics, floods, unlimited: Once::new() }
+    }
+
+    /// A client that failed has no budget of failures, because nobody said who it is. Said once.
+    pub fn unlimited_client(&self, peer: IpAddr) {
+        self.unlimited.call_once(|| {
+            tracing::warn!(
+                %peer,
+                help = "if it is a proxy, list it in `server.trusted_proxies`; if it is a client, write `server.client_limit.apply_to_private = true`",
+                "failed requests of a private peer are not limited: one attacker behind it would silence everybody"
+            );
+        });
     }
 
     /// Records one request: once, when it is answered. Counts it, and logs it unless it is one of very many that were

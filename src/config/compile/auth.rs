@@ -29,7 +29,8 @@ use crate::{
             token::{Fingerprint, Token},
             window::{self, Window},
         },
-        selector::{Condition, Piece, Place, Selector, Template},
+        selector::{Place, Selector},
+        template::{Condition, Piece, Template},
     },
 };
 
@@ -52,8 +53,10 @@ impl Context<'_> {
         let own = (!rule.secrets.is_empty()).then(|| self.secrets(&rule.secrets));
         let secrets = own.as_ref().unwrap_or(secrets);
         if secrets.is_empty() && rule.kind.value != Kind::None {
-            let help = "add `secrets = [{ env = \"NAME\" }]` or `secrets = [{ file = \"PATH\" }]`";
-            self.error(&rule.kind.key, "this rule has no secret to verify with", help);
+            if !self.secrets_missing {
+                let help = "add `secrets = [{ env = \"NAME\" }]` or `secrets = [{ file = \"PATH\" }]`";
+                self.error(&rule.kind.key, "this rule has no secret to verify with", help);
+            }
             return None;
         }
         let scheme = match rule.kind.value {

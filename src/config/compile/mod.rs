@@ -188,6 +188,8 @@ struct Context<'a> {
     tolerance: Duration,
     /// Everything that is part of a signed text.
     signed: Vec<Selector>,
+    /// Secrets could not be fetched, and that has been said.
+    secrets_missing: bool,
 }
 
 impl<'a> Context<'a> {
@@ -210,21 +212,29 @@ impl<'a> Context<'a> {
             found,
             tolerance: Duration::ZERO,
             signed: Vec::new(),
+            secrets_missing: false,
         }
     }
 
     fn error(&mut self, key: &Key, message: impl Into<String>, help: impl Into<String>) {
-        self.found.error_at(key, message, help);
+        self.found.error_at(&self.place(key), message, help);
     }
 
     fn warn(&mut self, key: &Key, message: impl Into<String>, help: impl Into<String>) {
-        self.found.warn_at(key, message, help);
+        self.found.warn_at(&self.place(key), message, help);
+    }
+
+    /// What is wrong with a preset's words for this source is mended in the source's own table.
+    fn place(&self, key: &Key) -> Key {
+        if key.preset().is_some() { self.written.at.clone() } else { key.clone() }
     }
 
     /// All secrets of a list; what is wrong with one is reported and it is left out.
     fn secrets(&mut self, written: &[SecretSource]) -> Secrets {
         let vault = self.surroundings.vault(self.written.allow_weak_secret.value);
-        let secrets = vault.all(written, self.found).unwrap_or_default();
+        let secrets = vault.all(written, self.found);
+        self.secrets_missing |= secrets.is_none();
+        let secrets = secrets.unwrap_or_default();
         let named = |found: NamedSecret| Named { name: Arc::from(found.name), until: found.until, key: found.secret };
         secrets.into_iter().map(named).collect()
     }

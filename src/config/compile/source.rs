@@ -346,10 +346,8 @@ impl Context<'_> {
 
     fn quarantine(&mut self, key: &Key, name: &str, help: &str) {
         let message = format!("`{name} = \"quarantine\"` needs a journal, which this version does not have");
-        // What the preset says is answered in the operator's own table.
-        let place = if key.preset().is_some() { self.written.at.clone() } else { key.clone() };
         let help = format!("{help} for `{}.{name}`", self.written.at.path());
-        self.error(&place, message, help);
+        self.error(key, message, help);
     }
 
     fn public_url(&self) -> Arc<str> {

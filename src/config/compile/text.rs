@@ -5,7 +5,8 @@ use crate::{
     config::{At, raw::secret::SettingValue},
     stages::{
         json::Pointer,
-        selector::{Place, Selector, Template},
+        selector::{Place, Selector},
+        template::Template,
     },
 };
 

@@ -12,7 +12,8 @@ use super::{Looked, Named, Proof, Strength, signature::Format, window::Window};
 use crate::{
     secret::Secret,
     stages::{
-        selector::{Facts, Piece, Selector, Template},
+        selector::{Facts, Selector},
+        template::{Piece, Template},
         words::Refusal,
     },
 };

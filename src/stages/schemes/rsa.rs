@@ -9,10 +9,7 @@ use ring::signature::{RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
 use spki::{ObjectIdentifier, SubjectPublicKeyInfoRef};
 
 use super::{Looked, Named, Proof, Strength, hmac::signed_parts, signature::Format, window::Window};
-use crate::stages::{
-    selector::{Facts, Template},
-    words::Refusal,
-};
+use crate::stages::{selector::Facts, template::Template, words::Refusal};
 
 /// `rsaEncryption` (RFC 8017, appendix C).
 const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");

@@ -1,0 +1,115 @@
+//! Text with selectors in it, and conditions on what selectors find.
+
+use subtle::ConstantTimeEq;
+
+use crate::stages::selector::{Ambiguous, Facts, Selector};
+
+/// Literals and selectors in a row: `{sig.t}.{body}`. A brace is written twice to stand for itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Template(Vec<Piece>);
+
+/// One part of a template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Piece {
+    /// Text that stands for itself.
+    Literal(String),
+    /// A value of the request.
+    Value(Selector),
+}
+
+impl Template {
+    /// Parses the written form.
+    pub fn parse(text: &str, setting: &dyn Fn(&str) -> Option<String>) -> Result<Self, String> {
+        let mut pieces = Vec::new();
+        let mut literal = String::new();
+        let mut rest = text;
+        while let Some(at) = rest.find(['{', '}']) {
+            let (before, brace) = rest.split_at(at);
+            literal.push_str(before);
+            if brace.starts_with("{{") || brace.starts_with("}}") {
+                literal.push_str(&brace[..1]);
+                rest = &brace[2..];
+            } else if let Some((inner, after)) = brace.strip_prefix('{').and_then(|inner| inner.split_once('}')) {
+                if !literal.is_empty() {
+                    pieces.push(Piece::Literal(std::mem::take(&mut literal)));
+                }
+                pieces.push(Piece::Value(Selector::parse(inner, setting)?));
+                rest = after;
+            } else {
+                return Err("a brace stands alone; write `{{` or `}}` for a brace in the text".to_owned());
+            }
+        }
+        literal.push_str(rest);
+        if !literal.is_empty() {
+            pieces.push(Piece::Literal(literal));
+        }
+        Ok(Self(pieces))
+    }
+
+    /// The pieces, in order.
+    pub fn pieces(&self) -> &[Piece] {
+        &self.0
+    }
+
+    /// All selectors, in order.
+    pub fn selectors(&self) -> impl Iterator<Item = &Selector> {
+        self.0.iter().filter_map(|piece| match piece {
+            Piece::Literal(_) => None,
+            Piece::Value(selector) => Some(selector),
+        })
+    }
+
+    /// The text with every value in its place; `None` when one is absent.
+    pub fn render(&self, facts: &Facts<'_>) -> Result<Option<Vec<u8>>, Ambiguous> {
+        let mut text = Vec::new();
+        for piece in &self.0 {
+            match piece {
+                Piece::Literal(literal) => text.extend_from_slice(literal.as_bytes()),
+                Piece::Value(selector) => match selector.find(facts)? {
+                    Some(value) => text.extend_from_slice(&value),
+                    None => return Ok(None),
+                },
+            }
+        }
+        Ok(Some(text))
+    }
+}
+
+/// What must hold for a rule to apply.
+#[derive(Clone, Debug)]
+pub enum Condition {
+    /// Nothing lies there.
+    Absent(Selector),
+    /// Exactly this text lies there.
+    Equal(Selector, String),
+    /// One of these texts lies there.
+    OneOf(Selector, Vec<String>),
+    /// Something lies there.
+    Present(Selector),
+}
+
+impl Condition {
+    /// Whether it holds. Values are compared in constant time: an operator may have written a secret.
+    pub fn holds(&self, facts: &Facts<'_>) -> Result<bool, Ambiguous> {
+        Ok(match self {
+            Self::Absent(selector) => selector.find(facts)?.is_none(),
+            Self::Equal(selector, text) => {
+                selector.find(facts)?.is_some_and(|value| bool::from(value.ct_eq(text.as_bytes())))
+            }
+            Self::OneOf(selector, texts) => selector
+                .find(facts)?
+                .is_some_and(|value| texts.iter().any(|text| bool::from(value.ct_eq(text.as_bytes())))),
+            Self::Present(selector) => selector.find(facts)?.is_some(),
+        })
+    }
+
+    /// Whether all of them hold.
+    pub fn all(conditions: &[Self], facts: &Facts<'_>) -> Result<bool, Ambiguous> {
+        for condition in conditions {
+            if !condition.holds(facts)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
