@@ -87,7 +87,8 @@ fn assert_ranges(document: Document, data: &[u8]) {
     for (event, expected) in batch.events().zip(expected) {
         let start = expected.get().as_ptr().addr() - data.as_ptr().addr();
         assert_eq!(event.value().range(), start..start + expected.get().len());
-        assert_eq!(event.bytes(), expected.get());
+        // A bare event is the whole body, white space at its ends included.
+        assert_eq!(event.bytes(), if batch.was_array() { expected.get().as_bytes() } else { data });
     }
 }
 

@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http::header::CONTENT_TYPE;
+use http::{Method, header::CONTENT_TYPE};
 
 pub use self::generations::{Generations, Way};
 use self::{
@@ -138,6 +138,10 @@ impl Gateway {
         record: &mut Record,
     ) -> Result<(Authentic, Vec<Plan>), End> {
         let authentic = self.authenticate(source, received, record)?;
+        if authentic.head().method != Method::POST {
+            // Other methods are let in for the sake of handshakes; no event comes with them (W-48).
+            return Err(End::Refused(Refusal::Method, None));
+        }
         if source.active == Active::Drop {
             return Err(End::Judged(vec![Verdict::Drop(Cause::Inactive).into()]));
         }
@@ -211,17 +215,18 @@ impl Gateway {
         record: &mut Record,
     ) -> Result<(), End> {
         let Some(count) = NonZeroU32::new(count) else { return Ok(()) };
-        let retry_after = match limit.buckets.take(key, count, self.clock.now().steady).await {
+        let (refusal, retry_after) = match limit.buckets.take(key, count, self.clock.now().steady).await {
             Ok(Taken::Granted) => return Ok(()),
-            Ok(Taken::Later(retry_after)) => Some(retry_after.as_secs()),
-            Ok(Taken::Never { .. }) => None,
+            Ok(Taken::Later(retry_after)) => (Refusal::RateSource, Some(retry_after.as_secs())),
+            // More events of one bucket than it can ever hold: to try again would not help.
+            Ok(Taken::Never { .. }) => (Refusal::TooLarge, None),
             Err(_) => return Err(End::Refused(Refusal::StateStore, None)),
         };
         if source.mode == Mode::Observe {
-            record.observed = Some(Refusal::RateSource.as_str());
+            record.observed = Some(refusal.as_str());
             return Ok(());
         }
-        Err(End::Refused(Refusal::RateSource, retry_after))
+        Err(End::Refused(refusal, retry_after))
     }
 
     /// Cuts the body into events and says what is to happen to each. When all of them are the sender's test, there is
@@ -350,7 +355,10 @@ impl Gateway {
                     self.charge(&client, refusal, self.clock.now().steady);
                 }
                 record.end(refusal.into(), Reason::Refusal(refusal));
-                source.answers.refuse(refusal, retry_after)
+                match refusal {
+                    Refusal::Method => Answer::method_not_allowed(&source.methods()),
+                    refusal => source.answers.refuse(refusal, retry_after),
+                }
             }
             End::Judged(outcomes) => {
                 let verdicts: Vec<Verdict> = outcomes.iter().map(|outcome| outcome.verdict).collect();
@@ -385,9 +393,9 @@ impl Handler for Gateway {
             Ok(allowance) => return Ok(allowance),
             Err(refused) => refused,
         };
-        let answer = match (refusal, route) {
-            (Refusal::Method, Some(route)) => Answer::method_not_allowed(&route.source.methods()),
-            (refusal, _) => Answer::refused(refusal, retry_after),
+        let answer = match route {
+            Some(route) => route.source.refuse(refusal, retry_after),
+            None => Answer::refused(refusal, retry_after),
         };
         let record = Record::refused(Some(head), refusal, self.clock.now().steady);
         self.emit(route.map(AsRef::as_ref), &record, &answer);
@@ -412,7 +420,7 @@ impl Handler for Gateway {
     }
 
     fn abandoned(&self, opened: &Opened, refusal: Refusal) -> Answer {
-        let answer = opened.route.source.answers.refuse(refusal, None);
+        let answer = opened.route.source.refuse(refusal, None);
         self.emit(Some(&opened.route), &Record::refused(None, refusal, opened.at), &answer);
         answer
     }

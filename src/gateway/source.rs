@@ -241,6 +241,14 @@ impl Source {
         methods.join(", ")
     }
 
+    /// The answer to a request that is refused as a whole.
+    pub fn refuse(&self, refusal: Refusal, retry_after: Option<u64>) -> Answer {
+        match refusal {
+            Refusal::Method => Answer::method_not_allowed(&self.methods()),
+            refusal => self.answers.refuse(refusal, retry_after),
+        }
+    }
+
     /// Whether it takes this method.
     pub fn takes(&self, method: &Method) -> bool {
         method == Method::POST || self.greeter.methods().any(|known| known == method)

@@ -154,9 +154,11 @@ impl<'a> Event<'a> {
         self.document.value(self.place.inner.unwrap_or(self.place.element))
     }
 
-    /// The bytes of [`value`](Self::value) as received, shared with the body.
+    /// The bytes of [`value`](Self::value) as received, shared with the body. An event that is all there is in the body
+    /// is the body, white space at its ends included: what the sender signed is what is forwarded (W-32).
     pub fn bytes(self) -> Bytes {
-        self.value().bytes()
+        let (value, root) = (self.value(), self.document.root());
+        if value.place() == root.place() { self.document.body().clone() } else { value.bytes() }
     }
 
     /// The element the event came in; the event itself where nothing is unwrapped.
@@ -202,9 +204,10 @@ mod tests {
     #[test]
     fn without_split_the_body_is_one_event() {
         for body in [r#"{"a": 1}"#, "[1, 2]", "[]", "1", "null", "\"x\""] {
-            let batch = batch(&format!(" {body}\n"), &envelope(None, None)).unwrap();
+            let body = format!(" {body}\r\n");
+            let batch = batch(&body, &envelope(None, None)).unwrap();
             assert_eq!((batch.len(), batch.was_array()), (1, false));
-            assert_eq!(batch.event(0).unwrap().bytes(), body, "white space around a value is no part of it");
+            assert_eq!(batch.event(0).unwrap().bytes(), body, "white space around it included");
         }
     }
 

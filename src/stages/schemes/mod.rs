@@ -2,6 +2,7 @@
 
 pub mod hmac;
 pub mod rsa;
+pub mod sign;
 pub mod signature;
 pub mod token;
 pub mod window;

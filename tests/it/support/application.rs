@@ -47,8 +47,27 @@ pub(crate) struct Application {
     seen: Mutex<mpsc::UnboundedReceiver<Seen>>,
 }
 
+impl Seen {
+    /// The value of a header, if it is there once.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let mut values = self.head.lines().filter_map(|line| line.split_once(": ")).filter(|(key, _)| *key == name);
+        let value = values.next().map(|(_, value)| value);
+        value.filter(|_| values.next().is_none())
+    }
+}
+
 impl Application {
+    /// One that waits to be told what to do.
     pub(crate) async fn start() -> Self {
+        Self::serve(None).await
+    }
+
+    /// One that takes everything, unless it is told otherwise.
+    pub(crate) async fn obliging() -> Self {
+        Self::serve(Some(OK)).await
+    }
+
+    async fn serve(otherwise: Option<Act>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (acts, script) = mpsc::unbounded_channel();
@@ -58,13 +77,14 @@ impl Application {
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let connection = connections.fetch_add(1, Ordering::Relaxed) + 1;
-                tokio::spawn(play(stream, connection, script.clone(), sender.clone()));
+                let play = play(stream, connection, script.clone(), otherwise.clone(), sender.clone());
+                tokio::spawn(play);
             }
         });
         Self { address, acts: Arc::new(acts), seen: Mutex::new(seen) }
     }
 
-    /// What the next request gets; one that nothing is said about hangs.
+    /// What the next request gets.
     pub(crate) fn then(&self, act: Act) {
         self.acts.send(act).unwrap();
     }
@@ -75,6 +95,12 @@ impl Application {
         soon(self.seen.lock().unwrap().recv()).await.unwrap()
     }
 
+    /// The requests that came and were not asked for yet.
+    pub(crate) fn all_seen(&self) -> Vec<Seen> {
+        let mut seen = self.seen.lock().unwrap();
+        std::iter::from_fn(|| seen.try_recv().ok()).collect()
+    }
+
     /// Whether nothing has come that has not been asked for.
     pub(crate) fn is_quiet(&self) -> bool {
         self.seen.lock().unwrap().is_empty()
@@ -83,11 +109,20 @@ impl Application {
 
 type Script = Arc<tokio::sync::Mutex<mpsc::UnboundedReceiver<Act>>>;
 
-async fn play(mut stream: TcpStream, connection: usize, script: Script, sender: mpsc::UnboundedSender<Seen>) {
+async fn play(
+    mut stream: TcpStream,
+    connection: usize,
+    script: Script,
+    otherwise: Option<Act>,
+    sender: mpsc::UnboundedSender<Seen>,
+) {
     let mut read = Vec::new();
     while let Some((head, body)) = request(&mut stream, &mut read).await {
         let _ = sender.send(Seen { connection, head, body });
-        let act = script.lock().await.recv().await.unwrap_or(Act::Hang);
+        let act = match &otherwise {
+            Some(otherwise) => script.lock().await.try_recv().unwrap_or_else(|_| otherwise.clone()),
+            None => script.lock().await.recv().await.unwrap_or(Act::Hang),
+        };
         match act {
             Act::Answer(bytes) => stream.write_all(bytes.as_bytes()).await.unwrap(),
             Act::Last(bytes) => return stream.write_all(bytes.as_bytes()).await.unwrap(),

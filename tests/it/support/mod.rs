@@ -1,8 +1,13 @@
 //! What the tests are made of: a sender that writes raw bytes, a gateway's handler and an application that misbehave
-//! on command.
+//! on command, and the whole gateway between a sender and an application.
 
 pub(crate) mod application;
+pub(crate) mod delivery;
+pub(crate) mod gateway;
 pub(crate) mod handler;
+pub(crate) mod request;
+pub(crate) mod senders;
+pub(crate) mod store;
 pub(crate) mod wire;
 
 use std::{future::Future, time::Duration};
