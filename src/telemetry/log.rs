@@ -38,6 +38,15 @@ pub fn init(format: Format, level: LevelFilter) -> Result<(), TryInitError> {
     subscriber(json, level, std::io::stderr).try_init()
 }
 
+/// Sends everything from this level on to `writer`, one JSON object per line and write, for a program that shows it in
+/// another way. Fails when there is a subscriber already.
+pub fn init_with<W>(level: LevelFilter, writer: W) -> Result<(), TryInitError>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    subscriber(true, level, writer).try_init()
+}
+
 /// Counts panics and logs where they happened, instead of printing what they say.
 ///
 /// What a panic says may quote the data it stumbled over; only words that stood in the source code are repeated.
