@@ -36,6 +36,9 @@ use crate::{
 /// Settled events that are remembered, over all sources: some 430 MB at the very most.
 const SETTLED_MAX: u64 = 1_000_000;
 
+/// No clock that was ever set shows less: 2001-09-09, in seconds since 1970.
+const CLOCK_MIN: i64 = 1_000_000_000;
+
 /// Reads and compiles a configuration. `connect` makes the way to each upstream.
 pub fn load(
     file: &Path,
@@ -201,9 +204,14 @@ impl Probe for Readiness {
 }
 
 impl Running {
-    /// Opens all listeners, then starts to accept on them: either everything runs or nothing does.
+    /// Opens all listeners, then starts to accept on them: either everything runs or nothing does. Nothing does on a
+    /// machine whose clock was never set: no signed time and no end of a secret would mean anything.
     pub async fn start(compiled: Compiled, ground: &Ground) -> io::Result<Self> {
         let Ground { shutdown, telemetry, clock, .. } = ground;
+        let now = clock.now().wall;
+        if now.as_second() < CLOCK_MIN {
+            return Err(io::Error::other(format!("the clock of this machine says {now}: set it, then start again")));
+        }
         let metrics = telemetry.metrics.clone();
         let doors = Doors::of(&compiled);
         let generations = Arc::new(Generations::new(ground.gateway(compiled.sources, compiled.client_limit)));

@@ -1,5 +1,5 @@
-//! The presets, as they lie in `presets/`: a TOML file for each sender, and its schemas in a folder beside it. Data only;
-//! no code anywhere asks for a preset by name.
+//! The presets, as they lie in `presets/`: a TOML file for each sender, its schemas in a folder beside it, and sample
+//! bodies in a folder there. Data only; no code anywhere asks for a preset by name.
 
 use include_dir::{Dir, include_dir};
 
@@ -23,9 +23,21 @@ pub fn text(id: &str) -> Option<&'static str> {
 
 /// The schemas of one preset: event type (or `envelope`) and text.
 pub fn schemas(id: &str) -> Vec<(String, &'static str)> {
+    json(PRESETS.get_dir(id))
+}
+
+/// The sample bodies of one preset, event type and text, in the order of the types. `${now}`, `${uuid}` and `${hex}`
+/// stand in them for what is different in every event.
+pub fn samples(id: &str) -> Vec<(String, &'static str)> {
+    let mut samples = json(PRESETS.get_dir(format!("{id}/samples")));
+    samples.sort_unstable();
+    samples
+}
+
+fn json(folder: Option<&'static Dir<'static>>) -> Vec<(String, &'static str)> {
     let json = |file: &'static include_dir::File<'static>| {
         let name = file.path().file_name()?.to_str()?.strip_suffix(".json")?;
         Some((name.to_owned(), file.contents_utf8()?))
     };
-    PRESETS.get_dir(id).into_iter().flat_map(Dir::files).filter_map(json).collect()
+    folder.into_iter().flat_map(Dir::files).filter_map(json).collect()
 }

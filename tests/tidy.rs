@@ -74,6 +74,7 @@ const STATUS: &[(&str, &str)] = &[
     ("src/upstream/", "the application's own statuses, on their way in"),
     ("src/admin/", "probes ask for 200 or 503"),
     ("src/config/values", "`reply`: the operator's own statuses"),
+    ("src/cli/demo/", "plays an application, and senders that stop at 429"),
 ];
 
 /// What must not come into the tree (`deny.toml` gives the reasons, and covers more).

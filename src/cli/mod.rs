@@ -1,10 +1,30 @@
 //! The commands. Each ends with 0 when all is well, 1 when the answer is no, 2 for usage and configuration.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing is what commands are for")]
+#![expect(clippy::print_stderr, reason = "printing is what commands are for")]
+
+/// As in the standard library, but a reader that has seen enough (`hooksieve presets | head -1`) is no defect.
+macro_rules! print {
+    ($($words:tt)*) => {{
+        let _ = std::io::Write::write_fmt(&mut std::io::stdout(), format_args!($($words)*));
+    }};
+}
+
+/// As in the standard library, but a reader that has seen enough is no defect.
+macro_rules! println {
+    ($($words:tt)*) => {{
+        print!($($words)*);
+        print!("\n");
+    }};
+}
 
 mod check;
+mod demo;
 mod presets;
 mod run;
+mod sample;
+mod send;
+mod sender;
 mod test;
+mod wire;
 
 use std::{
     fs,
@@ -50,6 +70,25 @@ enum Command {
     /// List the senders that are known
     #[command(after_help = "Example: hooksieve presets show elan > elan.toml")]
     Presets(presets::Options),
+    /// Show everything at work on loopback, with no files of your own
+    #[command(after_help = "\
+Examples:
+  hooksieve demo
+  hooksieve demo --keep
+
+Starts a small application and the gateway, sends what four senders send, good and bad, and says of each request
+what was answered, what the application got, and why. The exit code is 0 when all of it is as it should be.")]
+    Demo(demo::Options),
+    /// Play a source's sender: send a signed sample, or one that must be refused
+    #[command(after_help = "\
+Examples:
+  hooksieve send elan
+  hooksieve send cakewalk --event test --to http://gateway.internal:8080
+  hooksieve send elan --break signature --count 3
+  hooksieve send acme --body order.json --curl
+
+The exit code is 0 when every answer is 2xx; with --break, when what was sent is refused as it should be.")]
+    Send(send::Options),
     /// Run recorded requests through the configuration language, at the time they were recorded
     #[command(after_help = "Example: hooksieve test vectors/elan.json\n\nEnds with `N passed, M failed`.")]
     Test(test::Options),
@@ -78,6 +117,8 @@ pub fn main() -> ExitCode {
         Command::Run(file) => run::run(&file),
         Command::Check(options) => check::check(&options),
         Command::Presets(options) => presets::presets(&options),
+        Command::Demo(options) => demo::demo(&options),
+        Command::Send(options) => send::send(&options),
         Command::Test(options) => test::test(&options),
     };
     ExitCode::from(outcome)

@@ -39,10 +39,13 @@ impl Attempts {
         self.0.get(key).unwrap_or(Earlier { count: 0, first_received: received })
     }
 
-    /// Notes how one more attempt ended.
+    /// Notes how one more attempt ended. What others noted since it began still counts: one that comes late turns
+    /// nothing back.
     pub(crate) fn note(&self, key: &EventKey, earlier: &Earlier, delivered: bool) {
         if !delivered {
-            self.0.insert(*key, Earlier { count: earlier.count.saturating_add(1), ..*earlier });
+            let known = self.earlier(key, earlier.first_received);
+            let first_received = known.first_received.min(earlier.first_received);
+            self.0.insert(*key, Earlier { count: known.count.saturating_add(1), first_received });
         } else if earlier.count > 0 {
             self.0.invalidate(key);
         }

@@ -95,31 +95,68 @@ impl Trip<'_> {
 
     /// Delivers all events that are new as one array of their bytes: all of them, or none.
     pub(super) async fn together(self, parcels: Vec<Parcel>) -> Vec<Delivery> {
-        let (mut outcomes, mut claims, mut going) = (Vec::new(), Vec::new(), Vec::new());
-        for parcel in parcels {
-            match self.claim(&parcel).await {
-                Entry::Stop(verdict) => outcomes.push(Some(verdict)),
-                Entry::Go(_, claim) => {
-                    claims.extend(claim);
-                    going.push(parcel);
-                    outcomes.push(None);
+        let mut verdicts = vec![Verdict::Duplicate; parcels.len()];
+        let (claims, verdict) = match self.claim_all(&parcels, &mut verdicts).await {
+            (claims, Err(refusal)) => (claims, Verdict::Fail(refusal)),
+            (_, Ok(new)) if new.is_empty() => return verdicts.into_iter().map(Delivery::from).collect(),
+            (claims, Ok(new)) => {
+                for index in &new {
+                    verdicts[*index] = Verdict::Forward;
                 }
-            }
-        }
-        let failed = outcomes.iter().flatten().find(|verdict| matches!(verdict, Verdict::Fail(_))).copied();
-        let verdict = match (failed, going.first()) {
-            (Some(failed), _) => failed,
-            (None, None) => Verdict::Duplicate,
-            (None, Some(first)) => {
-                let body = array(&going);
-                let identities: Vec<_> = going.iter().map(|parcel| parcel.digest.as_bytes().as_slice()).collect();
-                let key = EventKey::new(&self.source.name, identities);
-                let parcel = Parcel { event_type: None, batch: None, is_whole_body: false, ..first.clone() };
-                self.attempt(&parcel, Some(key), &body).await.verdict
+                let new: Vec<_> = new.into_iter().map(|index| &parcels[index]).collect();
+                let parcel = Parcel { event_type: None, batch: None, is_whole_body: false, ..new[0].clone() };
+                let verdict = self.attempt(&parcel, Some(self.joint_key(&new)), &array(&new)).await.verdict;
+                (claims, verdict)
             }
         };
         self.conclude(claims, verdict).await;
-        outcomes.into_iter().map(|decided| decided.unwrap_or(verdict).into()).collect()
+        if let Verdict::Fail(_) = verdict {
+            verdicts.fill(verdict);
+        }
+        verdicts.into_iter().map(Delivery::from).collect()
+    }
+
+    /// Claims all events of an array. Returns which of them are new, in the order of the batch; the verdicts of the
+    /// others are noted, and those of twins within the batch are left as they are.
+    ///
+    /// Claims are taken in the order of their keys, so that two batches with the same events never wait for each
+    /// other, and a twin is next to its leader, whom it must not wait for. They are all taken within [`CLAIMING`],
+    /// so that the lease of the first does not end while the array is under way.
+    async fn claim_all(
+        self,
+        parcels: &[Parcel],
+        verdicts: &mut [Verdict],
+    ) -> (Vec<Claim>, Result<Vec<usize>, Refusal>) {
+        let hurried = Self { due: self.due.min(self.gateway.clock.now().steady + CLAIMING), ..self };
+        let name = |index: usize| parcels[index].key.map(|key| (*key.as_bytes(), *parcels[index].digest.as_bytes()));
+        let mut order: Vec<usize> = (0..parcels.len()).collect();
+        order.sort_by_key(|index| name(*index));
+        let (mut claims, mut new, mut leader) = (Vec::new(), Vec::new(), None);
+        for index in order {
+            let known = name(index).filter(|_| self.source.dedup.enabled);
+            if known.is_some() && known == leader {
+                continue;
+            }
+            leader = known;
+            match hurried.claim(&parcels[index]).await {
+                Entry::Stop(Verdict::Fail(refusal)) => return (claims, Err(refusal)),
+                Entry::Stop(verdict) => verdicts[index] = verdict,
+                Entry::Go(_, claim) => {
+                    claims.extend(claim);
+                    new.push(index);
+                }
+            }
+        }
+        new.sort_unstable();
+        (claims, Ok(new))
+    }
+
+    /// The identity of an array: that of its events and their bytes, in their order.
+    fn joint_key(self, parcels: &[&Parcel]) -> EventKey {
+        let own = |parcel: &&Parcel| parcel.key.unwrap_or_else(|| self.source.unique_key(self.traceparent, parcel));
+        let keys: Vec<_> = parcels.iter().map(own).collect();
+        let parts = keys.iter().zip(parcels).flat_map(|(key, parcel)| [key.as_bytes(), parcel.digest.as_bytes()]);
+        EventKey::new(&self.source.name, parts.map(<[u8; 32]>::as_slice))
     }
 
     /// Asks for the event until it is ours, or somebody else's outcome decides it. A twin shares the outcome of the
@@ -130,9 +167,6 @@ impl Trip<'_> {
         let Some(mut key) = parcel.key.filter(|_| dedup.enabled) else { return Entry::Go(parcel.key, None) };
         loop {
             let now = self.gateway.clock.now().steady;
-            if now >= self.due {
-                return Entry::Stop(Verdict::Fail(Refusal::Overload));
-            }
             match self.gateway.claims.claim(key, parcel.digest, dedup.lease, now).await {
                 Err(_) if dedup.forward_on_store_error => return Entry::Go(Some(key), None),
                 Err(_) => return Entry::Stop(Verdict::Fail(Refusal::StateStore)),
@@ -143,7 +177,7 @@ impl Trip<'_> {
                     None => key = key.with_digest(&parcel.digest),
                 },
                 Ok(Claimed::InFlight(waiting)) => {
-                    let patience = dedup.join_timeout.min(self.due - now);
+                    let patience = dedup.join_timeout.min(self.due.saturating_duration_since(now));
                     match timeout(patience, waiting.outcome()).await {
                         Err(_) => return Entry::Stop(Verdict::Fail(Refusal::InFlight)),
                         Ok(Concluded::Failed(refusal)) => return Entry::Stop(Verdict::Fail(refusal)),
@@ -227,8 +261,11 @@ impl Trip<'_> {
 /// Less time than this is not worth an attempt that might be cut off in the middle.
 const MEANINGFUL: Duration = Duration::from_millis(5);
 
+/// How long an array may wait for its claims. A lease is the upstream's timeout and 5 s more (D-13).
+const CLAIMING: Duration = Duration::from_secs(4);
+
 /// `[a,b]` from the bytes of a and b.
-fn array(parcels: &[Parcel]) -> Bytes {
+fn array(parcels: &[&Parcel]) -> Bytes {
     let length: usize = parcels.iter().map(|parcel| parcel.bytes.len() + 1).sum();
     let mut body = BytesMut::with_capacity(length + 1);
     body.put_u8(b'[');

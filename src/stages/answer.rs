@@ -61,8 +61,8 @@ pub const RETRY_AFTER_SECONDS: u64 = 5;
 /// What a source's sender is told, where the operator or the preset departs from the table.
 #[derive(Clone, Debug)]
 pub struct AnswerPolicy {
-    /// Status and body for accepted requests, instead of 200 and the counts.
-    pub success: Option<(StatusCode, Bytes)>,
+    /// The answer to accepted requests, instead of 200 and the counts.
+    pub success: Option<Answer>,
     /// Status for every failure to authenticate.
     pub unauthenticated: StatusCode,
 }
@@ -109,8 +109,8 @@ impl AnswerPolicy {
         if let Some(refusal) = rejected.or(failed) {
             return self.refuse(refusal, retry_after);
         }
-        if let Some((status, body)) = &self.success {
-            return Answer::new(*status, body.clone());
+        if let Some(answer) = &self.success {
+            return answer.clone();
         }
         let queued = verdicts.iter().any(|verdict| matches!(verdict, Verdict::Queue));
         Answer::json(if queued { StatusCode::ACCEPTED } else { StatusCode::OK }, counts(verdicts))

@@ -38,6 +38,15 @@ pub fn init(format: Format, level: LevelFilter) -> Result<(), TryInitError> {
     subscriber(json, level, std::io::stderr).try_init()
 }
 
+/// Sends everything from this level on to `writer`, one JSON object per line and write, for a program that shows it in
+/// another way. Fails when there is a subscriber already.
+pub fn init_with<W>(level: LevelFilter, writer: W) -> Result<(), TryInitError>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    subscriber(true, level, writer).try_init()
+}
+
 /// Counts panics and logs where they happened, instead of printing what they say.
 ///
 /// What a panic says may quote the data it stumbled over; only words that stood in the source code are repeated.
@@ -59,7 +68,8 @@ where
 {
     let others = level.min(LevelFilter::WARN);
     let filter = Targets::new().with_target(env!("CARGO_CRATE_NAME"), level).with_default(others);
-    let lines = fmt::layer().with_writer(writer);
+    // Colours are for people who look at a terminal, and it says so itself.
+    let lines = fmt::layer().with_ansi(std::io::stderr().is_terminal()).with_writer(writer);
     let lines = if json { lines.json().flatten_event(true).boxed() } else { lines.boxed() };
     Box::new(registry().with(lines.with_filter(filter)))
 }

@@ -8,12 +8,19 @@
 
 mod admin;
 mod authenticity;
+mod batches;
 mod bodies;
+mod commands;
+mod configuration;
+mod crash;
+mod delivery;
+mod forgeries;
 mod framing;
 mod handshakes;
 mod reload;
 mod replay;
 mod seeds;
 mod server;
+mod signatures;
 mod support;
 mod upstream;

@@ -6,7 +6,7 @@ use data_encoding::HEXLOWER;
 use futures_util::future::join_all;
 
 use crate::support::{
-    gateway::{Gateway, K1, K2, T, gateway},
+    gateway::{Gateway, K1, K2, Setup, T, gateway},
     request::Request,
     senders::{ACME, BODY, HUB, STRIPE, hex, sha256, standard, together},
 };
@@ -77,6 +77,14 @@ async fn r_05_milliseconds() {
     let gateway = gateway(&text).await;
     at(&gateway, "evt_1", &millis).send().await.is_forwarded();
     at(&gateway, "evt_2", &T.to_string()).send().await.is_401("timestamp_stale");
+}
+
+#[tokio::test]
+async fn r_08_a_clock_that_was_never_set() {
+    for now in [0, -315_619_200] {
+        let refused = Setup::new(ACME).at(now).try_start().await.err().expect("it must not start");
+        assert!(refused.to_string().starts_with("the clock of this machine says 19"), "{refused}");
+    }
 }
 
 #[tokio::test]

@@ -115,7 +115,7 @@ async fn case(sender: &str, case: &Value) {
         return;
     }
     let slow = case["config"]["upstream"].is_string();
-    let setup = if slow { setup.variable("HOOKSIEVE_UPSTREAMS__APP__TIMEOUT", "50ms") } else { setup };
+    let setup = if slow { setup.variable("HOOKSIEVE_UPSTREAMS__APP__TIMEOUT", "500ms") } else { setup };
     let gateway = setup.start().await;
     if slow {
         gateway.application.then(Act::Hang);

@@ -83,12 +83,14 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
 
     tokio::time::sleep(Duration::from_secs_f64(options.warm)).await;
     *tally.borrow_mut() = Tally::default();
-    let (before, own_before, delivered_before, from) =
-        (usage::seconds(options.pid)?, usage::seconds(std::process::id())?, delivered.get(), Instant::now());
+    let (all_before, before, own_before) =
+        (usage::machine()?, usage::seconds(options.pid)?, usage::seconds(std::process::id())?);
+    let (delivered_before, from) = (delivered.get(), Instant::now());
     tokio::time::sleep(Duration::from_secs_f64(options.seconds)).await;
     let elapsed = from.elapsed().as_secs_f64();
     let cpu = usage::seconds(options.pid)? - before;
     let own = usage::seconds(std::process::id())? - own_before;
+    let others = (usage::machine()? - all_before - cpu - own).max(0.0);
     let Tally { mut latencies, failures, .. } = tally.take();
 
     if latencies.is_empty() {
@@ -98,7 +100,7 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let count = latencies.len() as f64;
     let quantile = |q: f64| latencies[((count - 1.0) * q) as usize];
     println!(
-        "{}\trps={:.0}\tcpu_us={:.2}\tp50_us={}\tp99_us={}\tproxy_core={:.0}%\tload_core={:.0}%\tanswered={}\tdelivered={}\tfailed={failures}",
+        "{}\trps={:.0}\tcpu_us={:.2}\tp50_us={}\tp99_us={}\tproxy_core={:.0}%\tload_core={:.0}%\tothers={:.0}%\tanswered={}\tdelivered={}\tfailed={failures}",
         options.name,
         count / elapsed,
         cpu * 1e6 / count,
@@ -106,6 +108,7 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
         quantile(0.99),
         cpu * 100.0 / elapsed,
         own * 100.0 / elapsed,
+        others * 100.0 / elapsed,
         latencies.len(),
         delivered.get() - delivered_before,
     );

@@ -19,6 +19,14 @@ pub fn seconds(pid: u32) -> io::Result<f64> {
     Ok(ticks as f64 / TICKS_PER_SECOND)
 }
 
+/// User and system time of everything on this machine so far, in seconds.
+pub fn machine() -> io::Result<f64> {
+    let text = fs::read_to_string("/proc/stat")?;
+    let fields = text.lines().next().unwrap_or_default().split_whitespace().skip(1);
+    let ticks: u64 = fields.take(3).filter_map(|field| field.parse::<u64>().ok()).sum();
+    Ok(ticks as f64 / TICKS_PER_SECOND)
+}
+
 struct Stat {
     parent: u32,
     ticks: u64,

@@ -43,7 +43,10 @@ impl Context<'_> {
                 let own = (!rule.secrets.is_empty()).then(|| self.secrets(&rule.secrets));
                 let keys = own.as_ref().unwrap_or(secrets);
                 if keys.is_empty() {
-                    self.error(&rule.auth.key, "the handshake has no secret to compare with", "add `secrets` to it");
+                    if !self.secrets_missing {
+                        let help = "add `secrets` to it";
+                        self.error(&rule.auth.key, "the handshake has no secret to compare with", help);
+                    }
                     return None;
                 }
                 let keys = keys.iter().map(|named| named.map(|secret| Ok::<_, EmptyKey>(Fingerprint::of(secret))));

@@ -66,7 +66,7 @@ impl Context<'_> {
                     return None;
                 }
                 let (one, other) = (&first.scheme, &second.scheme);
-                if one.strength() != other.strength() || one.has_window() != other.has_window() {
+                if one.strength() != other.strength() || one.window().is_some() != other.window().is_some() {
                     let help = "keep the stronger rule only: a forger would ask for the weaker one";
                     self.error(
                         &key,

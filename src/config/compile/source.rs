@@ -2,13 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bytes::Bytes;
-use http::HeaderName;
+use http::{HeaderName, HeaderValue};
 
 use super::{Context, Sender, auth::Secrets, text::is_part_of};
 use crate::{
     config::{
-        Key,
+        At, Key,
         raw::{
             auth::Kind,
             events::{Batch, DeliveryMode, OnConflict, OnFiltered, OnMissing, OnStoreError, OnViolation},
@@ -17,7 +16,7 @@ use crate::{
     },
     gateway::source::{self, Dedup, Delivery, MediaTypes, Source},
     stages::{
-        answer::AnswerPolicy,
+        answer::{Answer, AnswerPolicy},
         authenticate::Authenticator,
         check::Policy,
         greet::Greeter,
@@ -25,6 +24,7 @@ use crate::{
         schemes::Scheme,
         selector::{Place, Selector},
         split::Envelope,
+        template::Piece,
     },
     state::claims::{LEASE_MAX, LEASE_MIN, WINDOW_MAX},
 };
@@ -54,6 +54,7 @@ impl Context<'_> {
         self.deadline(delivery.as_ref());
         let limit = written.limit.as_ref().map(|limit| self.limit(limit));
         let envelope = self.envelope();
+        let answers = self.answers();
         self.unsigned_identity(recognizer.as_ref());
         if self.found.errors() > before {
             return None;
@@ -92,7 +93,7 @@ impl Context<'_> {
             checker: checker?,
             dedup: dedup?,
             delivery: delivery?,
-            answers: self.answers(),
+            answers: answers?,
             credentials,
         };
         let provider = written.provider.as_ref().map(|id| id.value.clone());
@@ -119,7 +120,7 @@ impl Context<'_> {
 
     fn recognizer(&mut self) -> Option<Recognizer> {
         let events = &self.written.events;
-        let patterns = |written: &[crate::config::At<crate::config::Glob>]| {
+        let patterns = |written: &[At<crate::config::Glob>]| {
             written.iter().map(|glob| Pattern::new(glob.value.0.clone())).collect::<Vec<_>>()
         };
         let mut filters = Vec::new();
@@ -166,7 +167,7 @@ impl Context<'_> {
         Some(Delivery {
             as_array,
             concurrency: delivery.concurrency.value.0 as usize,
-            ordered: delivery.ordered.value,
+            ordered: !self.selectors(&delivery.ordered)?.is_empty(),
             routes,
             target,
             relay: delivery.relay.value,
@@ -201,7 +202,12 @@ impl Context<'_> {
             Some(lease) => lease.value,
             None => shortest,
         };
-        let lease = lease.clamp(LEASE_MIN, LEASE_MAX.max(shortest));
+        if upstream_timeout.min(self.written.deadline.value) + LEASE_MARGIN > LEASE_MAX {
+            let help = "write at most 55s, or shorten the upstream's `timeout`";
+            self.error(&self.written.deadline.key.clone(), "an attempt may take longer than any lease", help);
+            return None;
+        }
+        let lease = lease.clamp(LEASE_MIN, LEASE_MAX);
         let needed = self.tolerance * 2 + lease;
         if dedup.enabled.value && dedup.window.value < needed && !self.tolerance.is_zero() {
             let help =
@@ -331,12 +337,33 @@ impl Context<'_> {
         Arc::from(url.trim_end_matches('/'))
     }
 
-    fn answers(&self) -> AnswerPolicy {
+    fn answers(&mut self) -> Option<AnswerPolicy> {
         let reply = &self.written.reply;
-        let success = reply.success.as_ref();
-        AnswerPolicy {
-            success: success.map(|success| (success.status.status(), Bytes::from(success.body.value.0.clone()))),
-            unauthenticated: reply.unauthenticated.status(),
+        let success = match &reply.success {
+            None => None,
+            Some(success) => {
+                let mut answer = Answer::new(success.status.status(), self.constant(&success.body)?);
+                for (name, value) in &success.headers {
+                    let text = HeaderValue::from_str(&self.constant(value)?);
+                    answer.headers.push((name.0.clone(), text.ok()?));
+                }
+                Some(answer)
+            }
+        };
+        Some(AnswerPolicy { success, unauthenticated: reply.unauthenticated.status() })
+    }
+
+    /// A text that is the same for every request.
+    fn constant(&mut self, written: &At<crate::config::Template>) -> Option<String> {
+        let template = self.template(written)?;
+        match template.pieces() {
+            [] => Some(String::new()),
+            [Piece::Literal(text)] => Some(text.clone()),
+            _ => {
+                let help = "the answer to an accepted request is the same for all; only handshakes echo";
+                self.error(&written.key, "there is a selector in this text", help);
+                None
+            }
         }
     }
 }
@@ -368,7 +395,7 @@ fn credential_headers(scheme: &Scheme) -> Vec<HeaderName> {
     from.iter().filter_map(header).collect()
 }
 
-fn media_types(written: &[crate::config::At<crate::config::MediaType>]) -> MediaTypes {
+fn media_types(written: &[At<crate::config::MediaType>]) -> MediaTypes {
     if written.iter().any(|media_type| media_type.value.0 == "*/*") {
         return MediaTypes::Any;
     }

@@ -5,6 +5,7 @@ pub mod digest;
 pub mod hmac;
 pub mod jose;
 pub mod public_key;
+pub mod sign;
 pub mod signature;
 pub mod signed;
 pub mod token;
@@ -139,14 +140,14 @@ impl Scheme {
         }
     }
 
-    /// Whether it judges the age of a request.
-    pub fn has_window(&self) -> bool {
+    /// How it judges the age of a request, where it does.
+    pub fn window(&self) -> Option<&window::Window> {
         match self {
-            Self::Basic(_) | Self::None | Self::Token(_) => false,
-            Self::Digest(scheme) => scheme.signed.window.is_some(),
-            Self::Hmac(scheme) => scheme.window.is_some(),
-            Self::Jose(scheme) => scheme.window.is_some(),
-            Self::PublicKey(scheme) => scheme.window.is_some(),
+            Self::Basic(_) | Self::None | Self::Token(_) => None,
+            Self::Digest(scheme) => scheme.signed.window.as_ref(),
+            Self::Hmac(scheme) => scheme.window.as_ref(),
+            Self::Jose(scheme) => scheme.window.as_ref(),
+            Self::PublicKey(scheme) => scheme.window.as_ref(),
         }
     }
 }

@@ -178,3 +178,87 @@ fn key_of_certificate(der: &[u8]) -> spki::der::Result<SubjectPublicKeyInfoRef<'
     }
     SubjectPublicKeyInfoRef::decode(&mut fields)
 }
+
+#[cfg(test)]
+mod tests {
+    use data_encoding::{BASE64, HEXLOWER};
+    use ring::{
+        rand::SystemRandom,
+        signature::{
+            ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm,
+            KeyPair,
+        },
+    };
+
+    use super::*;
+
+    const ED25519_KEY: &str = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
+    /// Before the key in the `SubjectPublicKeyInfo` of RFC 8410, section 4.
+    const ED25519_SPKI: &str = "302a300506032b6570032100";
+
+    fn pair(algorithm: &'static EcdsaSigningAlgorithm) -> (EcdsaKeyPair, SystemRandom) {
+        let random = SystemRandom::new();
+        let pkcs8 = EcdsaKeyPair::generate_pkcs8(algorithm, &random).unwrap();
+        (EcdsaKeyPair::from_pkcs8(algorithm, pkcs8.as_ref(), &random).unwrap(), random)
+    }
+
+    #[test]
+    fn ecdsa_in_either_form_and_not_in_the_other() {
+        for (signing, right, wrong) in [
+            (&ECDSA_P256_SHA256_ASN1_SIGNING, Algorithm::EcdsaDer, Algorithm::EcdsaRaw),
+            (&ECDSA_P256_SHA256_FIXED_SIGNING, Algorithm::EcdsaRaw, Algorithm::EcdsaDer),
+        ] {
+            let (pair, random) = pair(signing);
+            let signature = vec![pair.sign(&random, b"12").unwrap().as_ref().to_vec()];
+            let key = |algorithm| PublicKey::from_raw(algorithm, pair.public_key().as_ref()).unwrap();
+            assert!(key(right).verifies(&[b"1", b"2"], &signature), "{right:?}");
+            assert!(!key(right).verifies(&[b"1", b"3"], &signature), "{right:?}");
+            assert!(!key(wrong).verifies(&[b"12"], &signature), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn rfc_8032_test_2() {
+        let key = HEXLOWER.decode(b"3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c").unwrap();
+        let signature = HEXLOWER
+            .decode(
+                b"92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da\
+                085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00",
+            )
+            .unwrap();
+        let key = PublicKey::from_raw(Algorithm::Ed25519, &key).unwrap();
+        for at in 0..signature.len() {
+            let mut wrong = signature.clone();
+            wrong[at] ^= 1;
+            assert!(!key.verifies(&[&[0x72]], &[wrong]), "byte {at} is another");
+        }
+        assert!(!key.verifies(&[&[0x73]], std::slice::from_ref(&signature)));
+        assert!(key.verifies(&[&[0x72]], &[signature]));
+    }
+
+    #[test]
+    fn keys_in_their_forms() {
+        let raw = HEXLOWER.decode(ED25519_KEY.as_bytes()).unwrap();
+        let spki = HEXLOWER.decode(format!("{ED25519_SPKI}{ED25519_KEY}").as_bytes()).unwrap();
+        let pem = |label: &str| format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", BASE64.encode(&spki));
+        let problem = |key: Result<PublicKey, String>| key.err();
+        assert_eq!(problem(PublicKey::from_raw(Algorithm::Ed25519, &raw)), None);
+        assert_eq!(problem(PublicKey::from_spki(Algorithm::Ed25519, &spki)), None);
+        assert_eq!(problem(PublicKey::from_pem(Algorithm::Ed25519, &pem("PUBLIC KEY"))), None);
+        for (key, complaint) in [
+            (PublicKey::from_raw(Algorithm::Ed25519, &raw[1..]), "an Ed25519 key has 32 bytes"),
+            (PublicKey::from_raw(Algorithm::EcdsaDer, &raw), "65 bytes"),
+            (PublicKey::from_raw(Algorithm::Rsa(Hash::Sha256), &raw), "cannot be read"),
+            (PublicKey::from_spki(Algorithm::EcdsaRaw, &spki), "not a P-256 key"),
+            (PublicKey::from_spki(Algorithm::Rsa(Hash::Sha1), &spki), "not an RSA key"),
+            (PublicKey::from_spki(Algorithm::Ed25519, &spki[1..]), "cannot be read"),
+            (PublicKey::from_pem(Algorithm::Ed25519, &pem("PRIVATE KEY")), "private key"),
+            (PublicKey::from_pem(Algorithm::Ed25519, &pem("CERTIFICATE")), "certificate cannot be read"),
+            (PublicKey::from_pem(Algorithm::Ed25519, &pem("CERTIFICATE REQUEST")), "not a `PUBLIC KEY`"),
+            (PublicKey::from_rsa_numbers(Algorithm::Rsa(Hash::Sha256), &[0xff; 128], &[1, 0, 1]), "1024 bits"),
+        ] {
+            let problem = problem(key).unwrap_or_else(|| panic!("{complaint}"));
+            assert!(problem.contains(complaint), "{problem}");
+        }
+    }
+}

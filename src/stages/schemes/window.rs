@@ -55,6 +55,15 @@ fn millis(duration: Duration) -> i128 {
 }
 
 impl Unit {
+    /// The time as a sender writes it: RFC 3339 without a fraction, which could run into what follows a full stop.
+    pub fn write(self, time: Timestamp) -> String {
+        match self {
+            Self::Milliseconds => time.as_millisecond().to_string(),
+            Self::Rfc3339 => time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            Self::Seconds => time.as_second().to_string(),
+        }
+    }
+
     /// Milliseconds since 1970. The one spelling of a number is accepted: no sign, no blank, no leading zero.
     fn parse(self, text: &[u8]) -> Option<i128> {
         match self {

@@ -98,6 +98,10 @@ impl Setup {
     }
 
     pub(crate) async fn start(self) -> Gateway {
+        self.try_start().await.unwrap()
+    }
+
+    pub(crate) async fn try_start(self) -> io::Result<Gateway> {
         let log = Lines::default();
         let subscriber = tracing::subscriber::set_default(log.subscriber());
         let application = Application::obliging().await;
@@ -107,9 +111,9 @@ impl Setup {
         let connect = &mut |name: &str, settings| ground.connect(name, settings);
         let (compiled, found) = load(&self.file, &self.text, &environment, false, connect);
         let Some(compiled) = compiled else { panic!("{}", found.render(false)) };
-        let running = Running::start(compiled, &ground).await.unwrap();
+        let running = Running::start(compiled, &ground).await?;
         let [ListenOn::Tcp(address)] = running.listen[..] else { panic!("one listener") };
-        Gateway {
+        Ok(Gateway {
             application,
             clock,
             address,
@@ -121,7 +125,7 @@ impl Setup {
             running,
             setup: self,
             _subscriber: subscriber,
-        }
+        })
     }
 
     fn environment(&self, application: &str) -> Environment {

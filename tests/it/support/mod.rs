@@ -2,10 +2,12 @@
 //! on command, and the whole gateway between a sender and an application.
 
 pub(crate) mod application;
+pub(crate) mod delivery;
 pub(crate) mod gateway;
 pub(crate) mod handler;
 pub(crate) mod request;
 pub(crate) mod senders;
+pub(crate) mod store;
 pub(crate) mod wire;
 
 use std::{future::Future, time::Duration};

@@ -90,6 +90,11 @@ pub(crate) fn standard(secret: &str, id: &str, time: &str, body: impl AsRef<[u8]
     BASE64.encode(&sha256(secret.as_bytes(), &parts))
 }
 
+/// The right signature for [`ACME`], `evt_1` and [`BODY`], without its version.
+pub(crate) fn right() -> String {
+    standard(K1, "evt_1", &T.to_string(), BODY)
+}
+
 /// The value of `x-hub-signature-256`.
 pub(crate) fn hub(secret: &str, body: impl AsRef<[u8]>) -> String {
     format!("sha256={}", hex(secret, &[body.as_ref()]))

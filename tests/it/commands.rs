@@ -1,0 +1,329 @@
+//! The program itself, as it is run from a shell.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Read as _},
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+};
+
+use tempfile::TempDir;
+
+use super::support::application::{Application, OK};
+
+const EXAMPLE: &str = include_str!("../../config.example.toml");
+
+/// Everything that the example takes from the environment.
+const SECRETS: [(&str, &str); 7] = [
+    ("APP_SIGNING_SECRET", "c3a1f0729be64d58a1d07e2fb6c94a13"),
+    ("CAKEWALK_SECRET", "5b0d9c2e71f84a36b8e2d4c6fa109375"),
+    ("AWORK_TOKEN", "e81c4f6a02b94d7793acd15be7f6208c"),
+    ("SKILLMINE_KEY", "0f7ab3d9c52e4816b4f9e6a81d2c7350"),
+    ("ELAN_SECRET", "92d6e0c7b3a84f15a7f1c8e4d5b60932"),
+    ("ACME_SECRET", "7c15e9f4a6d0432b8b9de3f2c0a1864e"),
+    ("SHOP_SECRET", "d40b8e72f1c64a95b3e6a7c9f25d1083"),
+];
+
+/// A folder with a configuration in it, and the program.
+struct Shell {
+    folder: TempDir,
+    variables: Vec<(String, String)>,
+}
+
+impl Shell {
+    fn with(config: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("hooksieve.toml"), config).unwrap();
+        let variables = SECRETS.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        Self { folder, variables }
+    }
+
+    fn set(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.variables.push((name.to_owned(), value.into()));
+        self
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hooksieve"));
+        command.args(arguments).current_dir(&self.folder).env_clear();
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Ran {
+        Ran::from(self.command(arguments).output().unwrap())
+    }
+
+    /// Runs a command and expects this exit code.
+    #[track_caller]
+    fn expect(&self, code: i32, arguments: &[&str]) -> Ran {
+        let ran = self.run(arguments);
+        assert_eq!(ran.code, code, "{arguments:?}\n{}\n{}", ran.out, ran.err);
+        ran
+    }
+}
+
+#[derive(Debug)]
+struct Ran {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Self { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
+    }
+}
+
+/// A process that runs until it is told to stop.
+struct Served(Child);
+
+impl Served {
+    /// Asks for the end as an operator would, and waits for it.
+    fn terminate(mut self) -> i32 {
+        let id = self.0.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        self.0.wait().unwrap().code().expect("it ends by itself")
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+    }
+}
+
+/// The example at work: on a socket in the folder, which `send` finds by itself, and on a port.
+struct Gateway {
+    shell: Shell,
+    served: Served,
+    url: String,
+    application: Application,
+}
+
+impl Gateway {
+    async fn start() -> Self {
+        let application = Application::start().await;
+        for _ in 0..200 {
+            application.then(OK);
+        }
+        let upstream = format!("http://{}/", application.address);
+        let shell = Shell::with(EXAMPLE);
+        let socket = shell.folder.path().join("gw.sock");
+        let shell = shell
+            .set("HOOKSIEVE_SERVER__LISTEN", format!("[\"unix:{}\", \"127.0.0.1:0\"]", socket.display()))
+            .set("HOOKSIEVE_ADMIN__LISTEN", "127.0.0.1:0")
+            .set("HOOKSIEVE_UPSTREAMS__APP__URL", upstream.clone())
+            .set("HOOKSIEVE_UPSTREAMS__BILLING__URL", upstream);
+        let mut child = shell.command(&["run"]).stderr(Stdio::piped()).spawn().unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let served = Served(child);
+        let url = loop {
+            let mut line = String::new();
+            assert_ne!(log.read_line(&mut line).unwrap(), 0, "it ended before it was ready");
+            let record: serde_json::Value = serde_json::from_str(&line).unwrap();
+            match record["listen"].as_str() {
+                Some(address) if address.starts_with("127.") => break format!("http://{address}"),
+                _ => {}
+            }
+        };
+        std::thread::spawn(move || log.read_to_end(&mut Vec::new()));
+        Self { shell, served, url, application }
+    }
+}
+
+#[test]
+fn the_example_is_as_it_should_be() {
+    let shell = Shell::with(EXAMPLE);
+    let ran = shell.expect(0, &["check"]);
+    assert_eq!(ran.err, "");
+    let sources: Vec<_> = ran.out.lines().skip(1).filter_map(|line| line.split_whitespace().next()).collect();
+    assert_eq!(sources, ["acme", "awork", "cakewalk", "elan", "shop", "skillmine"]);
+    let json = shell.expect(0, &["check", "--format", "json"]).out;
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["sources"][0]["path"], "/in/acme");
+}
+
+/// Keys that stand in no line of their own in the example, and why.
+const NOT_SHOWN: [(&str, &str); 3] = [
+    ("sources.NAME.auth.when.absent", "the comment beside `present` names it"),
+    ("sources.NAME.auth.when.equal", "the comment beside `present` names it"),
+    ("sources.NAME.auth.when.in_list", "the comment beside `present` names it"),
+];
+
+#[test]
+fn the_example_shows_every_key() {
+    let reference = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/config-reference.md")).unwrap();
+    let about_files = reference.split("\n# Presets").next().unwrap();
+    let (mut table, mut keys) = (String::new(), 0);
+    for line in about_files.lines() {
+        if let Some(title) = line.strip_prefix("## `[") {
+            table = title.trim_matches(['[', ']', '`']).to_owned();
+        }
+        let Some(key) = line.strip_prefix("| `").and_then(|rest| rest.split('`').next()) else { continue };
+        keys += 1;
+        let path = format!("{table}.{key}");
+        let is_excused = NOT_SHOWN.iter().any(|(excused, _)| *excused == path);
+        assert!(is_shown(key) || is_excused, "config.example.toml does not show `{path}`");
+    }
+    assert!(keys > 80, "only {keys} keys were found in the reference");
+}
+
+/// Whether a line assigns to the key or opens its table, commented out or not.
+fn is_shown(key: &str) -> bool {
+    EXAMPLE.lines().any(|line| {
+        let line = line.trim_start_matches("# ");
+        let is_word = |at: usize| !line[..at].ends_with(|before: char| before.is_ascii_alphanumeric() || before == '_');
+        let assigned = line.match_indices(&format!("{key} = ")).any(|(at, _)| is_word(at));
+        let title = line.strip_prefix('[').and_then(|line| line.split(']').next()).unwrap_or_default();
+        assigned || title.trim_start_matches('[').split('.').any(|part| part == key)
+    })
+}
+
+#[test]
+fn a_bad_configuration_is_shown_with_its_place() {
+    let shell = Shell::with("[server]\nlisten = [\"127.0.0.1:0\"]\nmax_conections = 5\n");
+    for command in ["run", "check"] {
+        let ran = shell.expect(2, &[command]);
+        assert!(ran.err.contains("hooksieve.toml:3:1"), "{}", ran.err);
+        assert!(ran.err.contains("^^^^^^^^^^^^^^"), "{}", ran.err);
+        assert!(ran.err.contains("max_connections"), "{}", ran.err);
+    }
+    let ran = shell.expect(2, &["run", "-c", "nowhere.toml"]);
+    assert!(ran.err.contains("cannot read nowhere.toml"), "{}", ran.err);
+    shell.expect(2, &["no-such-command"]);
+}
+
+#[test]
+fn presets_are_listed_and_shown() {
+    let shell = Shell::with("");
+    let list = shell.expect(0, &["presets"]).out;
+    for id in ["awork", "cakewalk", "elan", "skillmine-auth"] {
+        assert!(list.lines().any(|line| line.starts_with(id)), "{list}");
+        let text = shell.expect(0, &["presets", "show", id]).out;
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("presets/{id}.toml"));
+        assert_eq!(text, fs::read_to_string(file).unwrap());
+    }
+    let json: serde_json::Value = serde_json::from_str(&shell.expect(0, &["presets", "--format", "json"]).out).unwrap();
+    assert!(json.as_array().unwrap().iter().any(|preset| preset["id"] == "elan"));
+    shell.expect(1, &["presets", "show", "nobody"]);
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_defect() {
+    let shell = Shell::with("");
+    let mut child = shell.command(&["presets"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let ran = Ran::from(child.wait_with_output().unwrap());
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+}
+
+#[test]
+fn every_command_has_help_with_an_example() {
+    let shell = Shell::with("");
+    let help = shell.expect(0, &["--help"]).out;
+    let commands = help.split("Commands:").nth(1).unwrap().split("Options:").next().unwrap();
+    let commands = commands.lines().filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next());
+    for command in commands.filter(|command| *command != "help") {
+        let help = shell.expect(0, &[command, "--help"]).out;
+        assert!(help.contains(&format!("hooksieve {command}")) && help.contains("Example"), "{help}");
+    }
+}
+
+const FORWARD: &str = "200 {\"forward\":1}\n";
+const REFUSED: &str = "401 {\"error\":\"unauthenticated\"}\n";
+const SCHEMA: &str = "422 {\"error\":\"schema\"}\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn send_plays_every_sender_of_the_example() {
+    let gateway = Gateway::start().await;
+    let send = |code, source, more: &[&str]| {
+        let ran = gateway.shell.expect(code, &[&["send", source], more].concat());
+        (ran.out, ran.err)
+    };
+    for (source, schema) in [
+        ("acme", None),
+        ("awork", Some("200 {\"drop\":1}\n")),
+        ("cakewalk", Some(SCHEMA)),
+        ("elan", Some(SCHEMA)),
+        ("skillmine", Some(SCHEMA)),
+    ] {
+        assert_eq!(send(0, source, &["--count", "2"]).0, FORWARD.repeat(2), "{source}");
+        assert_eq!(send(0, source, &["--to", &gateway.url]).0, FORWARD, "{source}");
+        assert_eq!(send(0, source, &["--break", "signature"]).0, REFUSED, "{source}");
+        assert_eq!(send(0, source, &["--break", "json"]).0, "400 {\"error\":\"bad_request\"}\n", "{source}");
+        let twice = send(0, source, &["--break", "duplicate"]).0;
+        assert_eq!(twice, format!("{FORWARD}200 {{\"duplicate\":1}}\n"), "{source}");
+        match schema {
+            Some(answer) => assert_eq!(send(0, source, &["--break", "schema"]).0, answer, "{source}"),
+            None => assert!(send(2, source, &["--break", "schema"]).1.contains("--body FILE"), "{source}"),
+        }
+    }
+    assert_eq!(send(0, "shop", &[]).0, "200 ok\n");
+    assert_eq!(send(0, "acme", &["--break", "timestamp"]).0, REFUSED);
+    assert!(send(2, "elan", &["--break", "timestamp"]).1.contains("no signed time"));
+    assert_eq!(send(0, "elan", &["--event", "workflow.failed"]).0, FORWARD);
+    assert_eq!(send(0, "elan", &["--event", "workflow.paused"]).0, "200 {\"drop\":1}\n");
+    assert_eq!(send(0, "cakewalk", &["--event", "test"]).0, "200 \n");
+    assert!(send(2, "nobody", &[]).1.contains("acme, awork, cakewalk, elan, shop, skillmine"));
+    assert!(send(1, "elan", &["--to", "http://127.0.0.1:1"]).1.contains("cannot be reached"));
+
+    fs::write(gateway.shell.folder.path().join("order.json"), r#"{"type":"order.paid","id":"it's ${uuid}"}"#).unwrap();
+    assert_eq!(send(0, "acme", &["--body", "order.json", "--count", "2"]).0, FORWARD.repeat(2));
+    fs::write(gateway.shell.folder.path().join("bad.json"), "[]").unwrap();
+    let (out, err) = send(1, "skillmine", &["--body", "bad.json"]);
+    assert_eq!(out, SCHEMA);
+    assert!(err.contains("expected a 2xx"), "{err}");
+
+    if Command::new("curl").arg("--version").output().is_ok() {
+        for (source, more) in [("acme", &["--body", "order.json"][..]), ("skillmine", &["--to", &gateway.url])] {
+            let line = send(0, source, &[more, &["--curl"]].concat()).0;
+            let ran = Ran::from(Command::new("sh").args(["-c", &line]).output().unwrap());
+            assert!(ran.out.starts_with("HTTP/1.1 200") && ran.out.ends_with("{\"forward\":1}"), "{line}{ran:?}");
+        }
+    }
+    let first = gateway.application.seen().await;
+    assert!(first.head.contains("webhook-signature: v1,"), "{}", first.head);
+    assert_eq!(gateway.served.terminate(), 0, "a signal drains, and that is no failure");
+}
+
+#[test]
+fn the_demo_shows_everything_as_it_should_be() {
+    let shell = Shell { folder: tempfile::tempdir().unwrap(), variables: Vec::new() };
+    let ran = shell.expect(0, &["demo"]);
+    assert_eq!(ran.err, "", "the log does not disturb the show");
+    for line in ran.out.lines() {
+        assert!(line.chars().count() <= 100, "{line}");
+        assert!(!line.starts_with("WRONG"), "{line}");
+    }
+    for [sent, answered, why] in [
+        ["a batch: task, test event, task", "200 forward:2 handshake:1", "mixed"],
+        ["a task, signed with RSA", "200 forward:1", "forward"],
+        ["awork tries again", "200 forward:1", "forward"],
+        ["USER_LOGIN until it is too much", "429 rate_limited", "rate_source"],
+        ["a guesser, until it is too much", "429 rate_limited", "rate_ip"],
+        ["signed too long ago", "401 unauthenticated", "timestamp_stale"],
+    ] {
+        let is_shown = |line: &str| line.contains(sent) && line.contains(answered) && line.ends_with(why);
+        assert!(ran.out.lines().any(is_shown), "{sent}\n{}", ran.out);
+    }
+    assert!(ran.out.ends_with(" 0 are not.\n"), "{}", ran.out);
+}
+
+#[test]
+fn a_demo_that_is_kept_serves_until_it_is_told_to_stop() {
+    let shell = Shell { folder: tempfile::tempdir().unwrap(), variables: Vec::new() };
+    let mut child = shell.command(&["demo", "--keep"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let out = BufReader::new(child.stdout.take().unwrap());
+    let served = Served(child);
+    let line = out.lines().map(Result::unwrap).find(|line| line.starts_with("curl ")).expect("it says what to try");
+    if Command::new("curl").arg("--version").output().is_ok() {
+        for answer in ["{\"forward\":1}", "{\"duplicate\":1}"] {
+            let ran = Ran::from(Command::new("sh").args(["-c", &line]).output().unwrap());
+            assert!(ran.out.ends_with(answer), "{line}\n{ran:?}");
+        }
+    }
+    assert_eq!(served.terminate(), 0);
+}
