@@ -99,7 +99,7 @@ impl Pen<'_> {
                     let text = texts.first().map_or("", String::as_str);
                     self.fill(selector, text, &mut request, &mut Fields::new());
                 }
-                Condition::Absent(_) | Condition::Present(_) | Condition::Same(..) => {}
+                Condition::Absent(_) | Condition::Matches(..) | Condition::Present(_) | Condition::Same(..) => {}
             }
         }
         if rule.each.is_some() {
