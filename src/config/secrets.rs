@@ -208,7 +208,7 @@ fn is_placeholder(bytes: &[u8]) -> bool {
     let word =
         |text: &str| !text.is_empty() && text.bytes().all(|it| it.is_ascii_alphanumeric() || b"_-. :".contains(&it));
     let variable = text.strip_prefix("env:").or_else(|| text.strip_prefix("env.")).or_else(|| text.strip_prefix('$'));
-    let crossed_out = text.len() > 1 && (text.bytes().all(|it| it == b'x') || text.bytes().all(|it| it == b'*'));
+    let crossed_out = text.len() != 1 && (text.bytes().all(|it| it == b'x') || text.bytes().all(|it| it == b'*'));
     matches!(
         text,
         "null" | "nil" | "none" | "undefined" | "todo" | "changeme" | "change-me" | "change_me" | "change me"
@@ -302,9 +302,13 @@ mod tests {
         ] {
             assert!(is_placeholder(text.as_bytes()), "{text}");
         }
-        for text in
-            ["hookwarden-sample-secret-1", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "s3cr3t-sample", "$2y$10$abcdefgh"]
-        {
+        for text in [
+            "x",
+            "hookwarden-sample-secret-1",
+            "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+            "s3cr3t-sample",
+            "$2y$10$abcdefgh",
+        ] {
             assert!(!is_placeholder(text.as_bytes()), "{text}");
         }
         check(
