@@ -66,7 +66,7 @@ what is documented, what is assumed and where it was read. Each is proved by rec
 /// Base64 and hexadecimal of a key, and long enough to be one itself.
 const SECRET: &str = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
 
-/// A public key for `decode = "spki"`, from SendGrid's test suite.
+/// A public key for `decode = "spki"`, from a test suite of its sender's.
 const ECDSA_KEY: &str = "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE83T4O/n84iotIvIW4mdBgQ/7dAfSmpqIM8kF9mN1flpVKS3GRqe62gw+2fNNRaINXvVpiglSI8eNEc6wEA3F+g==";
 
 /// A public key for `decode = "base64"`.

@@ -131,14 +131,10 @@ impl Condition {
             }
             (Self::Absent(_), Self::Absent(_) | Self::Same(..))
             | (
-                Self::Present(_),
+                Self::Present(_) | Self::Matches(..),
                 Self::Present(_) | Self::Equal(..) | Self::Matches(..) | Self::OneOf(..) | Self::Same(..),
             )
             | (Self::Equal(..) | Self::OneOf(..), Self::Present(_) | Self::Matches(..) | Self::Same(..))
-            | (
-                Self::Matches(..),
-                Self::Present(_) | Self::Equal(..) | Self::Matches(..) | Self::OneOf(..) | Self::Same(..),
-            )
             | (Self::Same(..), _) => false,
         }
     }
