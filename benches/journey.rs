@@ -192,7 +192,14 @@ fn scheme() -> Scheme {
     Scheme::Hmac(Hmac {
         signature: Format {
             from: vec![selector("header:x-signature")],
-            items: Some(Items { split: ",".into(), pair: "=".into(), take: vec!["v1".into()] }),
+            any_of: false,
+            items: Some(Items {
+                split: ",".into(),
+                pair: "=".into(),
+                take: vec!["v1".into()],
+                trim: String::new(),
+                groups: None,
+            }),
             prefix: Prefix::NONE,
             encoding: Encoding::Hex,
         },

@@ -291,7 +291,7 @@ fn in_paused_time<T>(future: impl Future<Output = T>) -> T {
 const MODES: [&str; 4] = [
     "",
     "sources.acme.delivery.concurrency = 1",
-    "sources.acme.delivery.ordered = true",
+    "sources.acme.delivery.ordered = [\"json:/type\"]",
     "sources.acme.delivery.batch = \"array\"",
 ];
 

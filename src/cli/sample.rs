@@ -55,11 +55,15 @@ impl Sample {
                 // A digest of the event differs when anything in it does.
                 Place::Raw(_) => put(&mut event, &Pointer::parse("/id").expect("a pointer"), Value::from(value))?,
                 Place::Body
+                | Place::Claim(_)
+                | Place::Form(_)
                 | Place::Header(_)
+                | Place::Headers(_)
                 | Place::Method
                 | Place::Path
                 | Place::Query(_)
                 | Place::RawQuery
+                | Place::Secret
                 | Place::Signature(_)
                 | Place::Text(_)
                 | Place::Type

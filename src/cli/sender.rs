@@ -15,7 +15,7 @@ use crate::{
         answer::Answer,
         json::{Document, Kind, Limits, Value},
         receive::{Client, Head, Received},
-        schemes::{Scheme, sign::Pen},
+        schemes::sign::Pen,
         selector::{Facts, Place},
         words::{Refusal, Verdict},
     },
@@ -106,11 +106,7 @@ impl<'a> StandIn<'a> {
 
     /// The request, signed so long ago that it is stale.
     pub(super) fn stale(&self, draft: &Draft) -> Result<Received, String> {
-        let windows = self.sender.rules.iter().filter_map(|(rule, _)| match &rule.scheme {
-            Scheme::Hmac(scheme) => scheme.window.as_ref(),
-            Scheme::Rsa(scheme) => scheme.window.as_ref(),
-            Scheme::None | Scheme::Token(_) => None,
-        });
+        let windows = self.sender.rules.iter().filter_map(|(rule, _)| rule.scheme.window());
         let is_ours = |place: &Place| matches!(place, Place::Header(_) | Place::Query(_) | Place::Signature(_));
         let past = windows.filter(|window| window.from.iter().any(|from| is_ours(&from.place))).map(|it| it.past).max();
         let past = past.ok_or("the source checks no signed time that could be set back")?;

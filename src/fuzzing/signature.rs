@@ -54,10 +54,21 @@ fn listed(bytes: &[u8], right: &str) -> bool {
 }
 
 fn judge(items: bool, value: HeaderValue, key: Key) -> Result<(), Refusal> {
-    let take = || Items { split: ",".to_owned(), pair: "=".to_owned(), take: vec!["v1".to_owned()] };
+    let take = || Items {
+        split: ",".to_owned(),
+        pair: "=".to_owned(),
+        take: vec!["v1".to_owned()],
+        trim: String::new(),
+        groups: None,
+    };
     let prefix = if items { Prefix::NONE } else { Prefix::Fixed("sha256=".to_owned()) };
-    let signature =
-        Format { from: vec![Selector::header(HEADER)], items: items.then(take), prefix, encoding: Encoding::Hex };
+    let signature = Format {
+        from: vec![Selector::header(HEADER)],
+        any_of: false,
+        items: items.then(take),
+        prefix,
+        encoding: Encoding::Hex,
+    };
     let scheme = Scheme::Hmac(Hmac {
         signature,
         messages: vec![Template::parse("{body}", &|_| None).expect("a constant")],

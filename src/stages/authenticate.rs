@@ -6,7 +6,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use crate::stages::{
-    json::Document,
+    json::{Document, Pointer},
     receive::{Head, Received},
     schemes::{Looked, Proof, Scheme, Strength},
     selector::Facts,
@@ -72,8 +72,35 @@ pub struct Rejection {
 pub struct Rule {
     /// All must hold; none means always.
     pub when: Vec<Condition>,
+    /// The array whose elements prove themselves one by one; without it the request does, as a whole.
+    pub each: Option<Pointer>,
     /// How it verifies.
     pub scheme: Scheme,
+    /// All must hold, too. Looked at when the scheme is satisfied, for bodies are not parsed for strangers.
+    pub require: Vec<Condition>,
+}
+
+impl Rule {
+    /// A rule that always applies and demands nothing but its scheme.
+    pub fn always(scheme: Scheme) -> Self {
+        Self { when: Vec::new(), each: None, scheme, require: Vec::new() }
+    }
+
+    fn judge(&self, facts: &Facts<'_>, now: Timestamp, looked: &mut Looked) -> Result<Proof, Refusal> {
+        let one = |facts: &Facts<'_>, looked: &mut Looked| {
+            let proof = self.scheme.judge(facts, now, looked)?;
+            if Condition::all(&self.require, facts)? { Ok(proof) } else { Err(Refusal::AuthMismatch) }
+        };
+        let Some(pointer) = &self.each else { return one(facts, looked) };
+        // What is signed element by element says nothing of their number and order, so it binds a part at most.
+        let elements = facts.value().and_then(|value| value.at(pointer)).ok_or(Refusal::AuthMissing)?;
+        let mut proof = None;
+        for element in elements.elements() {
+            let Proof { key, strength } = one(&Facts { event: Some(element), ..facts.clone() }, looked)?;
+            proof = Some(Proof { key, strength: strength.min(Strength::Partial) });
+        }
+        proof.ok_or(Refusal::AuthMissing)
+    }
 }
 
 /// Everything a source demands of its sender.
@@ -109,7 +136,7 @@ impl Authenticator {
             if !Condition::all(&rule.when, facts)? {
                 continue;
             }
-            let Proof { key, strength } = rule.scheme.judge(facts, now, looked)?;
+            let Proof { key, strength } = rule.judge(facts, now, looked)?;
             if proof.as_ref().is_none_or(|(_, strongest)| strength > *strongest) {
                 proof = Some((key, strength));
             }

@@ -86,6 +86,8 @@ pub enum Condition {
     OneOf(Selector, Vec<String>),
     /// Something lies there.
     Present(Selector),
+    /// The same lies at both places.
+    Same(Selector, Selector),
 }
 
 impl Condition {
@@ -100,7 +102,28 @@ impl Condition {
                 .find(facts)?
                 .is_some_and(|value| texts.iter().any(|text| bool::from(value.ct_eq(text.as_bytes())))),
             Self::Present(selector) => selector.find(facts)?.is_some(),
+            Self::Same(one, other) => {
+                one.find(facts)?.zip(other.find(facts)?).is_some_and(|(one, other)| bool::from(one.ct_eq(&other)))
+            }
         })
+    }
+
+    /// Whether no request can satisfy both.
+    pub fn excludes(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Absent(one), Self::Present(two) | Self::Equal(two, _) | Self::OneOf(two, _))
+            | (Self::Present(one) | Self::Equal(one, _) | Self::OneOf(one, _), Self::Absent(two)) => one == two,
+            (Self::Equal(one, value), Self::Equal(two, other)) => one == two && value != other,
+            (Self::Equal(one, value), Self::OneOf(two, values))
+            | (Self::OneOf(one, values), Self::Equal(two, value)) => one == two && !values.contains(value),
+            (Self::OneOf(one, values), Self::OneOf(two, others)) => {
+                one == two && !values.iter().any(|value| others.contains(value))
+            }
+            (Self::Absent(_), Self::Absent(_) | Self::Same(..))
+            | (Self::Present(_), Self::Present(_) | Self::Equal(..) | Self::OneOf(..) | Self::Same(..))
+            | (Self::Equal(..) | Self::OneOf(..), Self::Present(_) | Self::Same(..))
+            | (Self::Same(..), _) => false,
+        }
     }
 
     /// Whether all of them hold.

@@ -68,7 +68,8 @@ where
 {
     let others = level.min(LevelFilter::WARN);
     let filter = Targets::new().with_target(env!("CARGO_CRATE_NAME"), level).with_default(others);
-    let lines = fmt::layer().with_writer(writer);
+    // Colours are for people who look at a terminal, and it says so itself.
+    let lines = fmt::layer().with_ansi(std::io::stderr().is_terminal()).with_writer(writer);
     let lines = if json { lines.json().flatten_event(true).boxed() } else { lines.boxed() };
     Box::new(registry().with(lines.with_filter(filter)))
 }

@@ -48,7 +48,7 @@ async fn d_16_i_15_a_partial_batch_and_its_retry() {
 #[tokio::test]
 async fn d_17_in_order_nothing_overtakes_what_failed() {
     let app = App::that([Status(200), Status(500)]).await;
-    let gateway = Gateway::start(&app, &["sources.acme.delivery.ordered = true"]).await;
+    let gateway = Gateway::start(&app, &["sources.acme.delivery.ordered = [\"json:/type\"]"]).await;
     assert_eq!(gateway.post(&batch(1..=4)).await.status, 502);
     app.seen(2).await;
     assert_eq!(gateway.post(&batch(1..=4)).await.status, 200);
@@ -82,7 +82,7 @@ async fn j_20_i_07_bytes_arrive_as_they_came() {
         r#"  {"id":4}  "#,
     ];
     let sha = |bytes: &[u8]| Sha256::digest(bytes).to_vec();
-    for amend in [&[][..], &["sources.acme.delivery.ordered = true"]] {
+    for amend in [&[][..], &["sources.acme.delivery.ordered = [\"json:/type\"]"]] {
         let app = App::that([]).await;
         let gateway = Gateway::start(&app, amend).await;
         for body in odd {
@@ -114,7 +114,8 @@ async fn j_20_an_array_has_the_bytes_of_its_events() {
 #[tokio::test]
 async fn j_23_twins_in_one_batch_are_one_event() {
     let twins = r#"[{"id":1},{"id":2},{"id":1},{"id":1,"other":true},{"id":1}]"#;
-    let amends = [&["sources.acme.delivery.concurrency = 1"][..], &["sources.acme.delivery.ordered = true"], &[]];
+    let amends =
+        [&["sources.acme.delivery.concurrency = 1"][..], &["sources.acme.delivery.ordered = [\"json:/type\"]"], &[]];
     for amend in amends {
         let app = App::that([]).await;
         let gateway = Gateway::start(&app, amend).await;

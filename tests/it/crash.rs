@@ -92,13 +92,13 @@ async fn d_09_r_13_killed_after_the_event_was_settled() {
 #[tokio::test]
 async fn d_18_killed_in_the_middle_of_a_batch() {
     let app = App::start(|nth, _| if nth == 1 { Hold } else { crate::support::delivery::Act::Status(200) }).await;
-    let process = Process::start(&app, &["sources.acme.delivery.ordered = true"]).await;
+    let process = Process::start(&app, &["sources.acme.delivery.ordered = [\"json:/type\"]"]).await;
     let batch = r#"[{"id":1},{"id":2},{"id":3}]"#;
     let mut wire = process.send(batch).await;
     app.seen(2).await;
     drop(process);
     assert!(wire.answers().await.is_empty());
-    let process = Process::start(&app, &["sources.acme.delivery.ordered = true"]).await;
+    let process = Process::start(&app, &["sources.acme.delivery.ordered = [\"json:/type\"]"]).await;
     assert_eq!(process.status(batch).await, 200);
     app.seen(5).await;
     assert_eq!([1, 2, 3].map(|id| app.count_of(&format!(r#"{{"id":{id}}}"#))), [2, 2, 1]);

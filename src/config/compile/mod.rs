@@ -3,8 +3,14 @@
 //! Everything that can be wrong is found here and reported at its place; what comes out needs no further check.
 
 mod auth;
+mod conditions;
+mod handshake;
+mod jose;
+mod jwk;
 mod limits;
+mod rules;
 mod schemas;
+mod signed;
 mod source;
 mod targets;
 mod text;

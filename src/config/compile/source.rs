@@ -15,10 +15,9 @@ use crate::{
         },
     },
     gateway::source::{self, Dedup, Delivery, MediaTypes, Source},
-    secret::Secret,
     stages::{
         answer::{Answer, AnswerPolicy},
-        authenticate::{self, Authenticator},
+        authenticate::Authenticator,
         check::Policy,
         greet::Greeter,
         recognize::{Pattern, Recognizer},
@@ -101,39 +100,6 @@ impl Context<'_> {
         Some((source, Sender { path: written.path.value.0.clone(), provider, rules }))
     }
 
-    /// The rules of authentication, each with the secret that satisfies it.
-    fn rules(&mut self, secrets: &Secrets) -> Option<Vec<(authenticate::Rule, Option<Secret>)>> {
-        let written = self.written;
-        if written.auth.is_empty() {
-            let help = "name a preset with `provider = …`, or describe the sender with `[[sources.NAME.auth]]`";
-            self.error(&written.at, "the source does not say how its sender proves itself", help);
-            return None;
-        }
-        let mut rules = Vec::new();
-        for rule in &written.auth {
-            rules.push(self.rule(rule, secrets)?);
-        }
-        let open = written.auth.iter().find(|rule| rule.kind.value == Kind::None);
-        if let Some(rule) = open {
-            if written.auth.len() > 1 {
-                self.error(&rule.kind.key, "`none` stands beside other rules", "leave it out: all rules must verify");
-            } else if !written.allow_unauthenticated.value {
-                let help = "give it a scheme and secrets, or write `allow_unauthenticated = true` if anybody may send";
-                self.error(&rule.kind.key.clone(), "the source has no authentication", help);
-            } else {
-                self.warn(
-                    &written.allow_unauthenticated.key,
-                    "anybody can send events to this source",
-                    "restrict it with `allow`, at least",
-                );
-            }
-        }
-        for (name, source) in &written.require_headers {
-            rules.push(self.required_header(&name.0, source)?);
-        }
-        Some(rules)
-    }
-
     fn greeter(&mut self, secrets: &Secrets) -> Option<Vec<crate::stages::greet::Handshake>> {
         let rules: Vec<_> = self.written.handshake.iter().map(|rule| self.handshake(rule, secrets)).collect();
         rules.into_iter().collect::<Option<Vec<_>>>().map(|rules| rules.into_iter().flatten().collect())
@@ -201,7 +167,7 @@ impl Context<'_> {
         Some(Delivery {
             as_array,
             concurrency: delivery.concurrency.value.0 as usize,
-            ordered: delivery.ordered.value,
+            ordered: !self.selectors(&delivery.ordered)?.is_empty(),
             routes,
             target,
             relay: delivery.relay.value,
@@ -414,9 +380,12 @@ fn longest_timeout(delivery: &Delivery) -> Duration {
 /// The headers a scheme reads its credential from: they are not passed on.
 fn credential_headers(scheme: &Scheme) -> Vec<HeaderName> {
     let from = match scheme {
+        Scheme::Basic(scheme) => &scheme.from,
+        Scheme::Digest(scheme) => &scheme.signed.signature.from,
         Scheme::Hmac(scheme) => &scheme.signature.from,
+        Scheme::Jose(scheme) => &scheme.from,
         Scheme::None => return Vec::new(),
-        Scheme::Rsa(scheme) => &scheme.signature.from,
+        Scheme::PublicKey(scheme) => &scheme.signature.from,
         Scheme::Token(scheme) => &scheme.from,
     };
     let header = |selector: &Selector| match &selector.place {

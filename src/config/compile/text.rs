@@ -2,7 +2,7 @@
 
 use super::Context;
 use crate::{
-    config::{At, raw::secret::SettingValue},
+    config::{At, Key, raw::secret::SettingValue},
     stages::{
         json::Pointer,
         selector::{Place, Selector},
@@ -14,7 +14,8 @@ impl Context<'_> {
     /// A selector; an error is reported at its place.
     pub(super) fn selector(&mut self, written: &At<crate::config::Selector>) -> Option<Selector> {
         let parsed = Selector::parse(&written.value.0, &|name| self.setting(name));
-        parsed.map_err(|problem| self.error(&written.key, problem, SELECTORS)).ok()
+        let selector = parsed.map_err(|problem| self.error(&written.key, problem, SELECTORS)).ok()?;
+        self.keeps_secret([&selector], &written.key).then_some(selector)
     }
 
     /// All selectors of a list.
@@ -25,8 +26,22 @@ impl Context<'_> {
 
     /// A template; an error is reported at its place.
     pub(super) fn template(&mut self, written: &At<crate::config::Template>) -> Option<Template> {
+        let template = self.template_with_secret(written)?;
+        self.keeps_secret(template.selectors(), &written.key).then_some(template)
+    }
+
+    /// A template for something that is hashed and never sent.
+    pub(super) fn template_with_secret(&mut self, written: &At<crate::config::Template>) -> Option<Template> {
         let parsed = Template::parse(&written.value.0, &|name| self.setting(name));
         parsed.map_err(|problem| self.error(&written.key, problem, SELECTORS)).ok()
+    }
+
+    fn keeps_secret<'s>(&mut self, selectors: impl IntoIterator<Item = &'s Selector>, key: &Key) -> bool {
+        let tells = selectors.into_iter().any(|selector| selector.place == Place::Secret);
+        if tells {
+            self.error(key, "the secret has no place here", "`secret` stands only in the `message` of a `digest`");
+        }
+        !tells
     }
 
     /// A JSON pointer.
@@ -49,16 +64,16 @@ impl Context<'_> {
     }
 }
 
-const SELECTORS: &str = "selectors are `header:N`, `query:N`, `json:/pointer`, `raw:/pointer`, `sig.K`, `setting:N`, `method`, \
+const SELECTORS: &str = "selectors are `header:N`, `query:N`, `form:N`, `json:/pointer`, `raw:/pointer`, `sig.K`, `setting:N`, `method`, \
                          `url`, `path`, `raw_query`, `body`, with transforms such as `|hex` after them";
 
 /// Whether a signature over `part` also covers `wanted`.
 pub(super) fn is_part_of(wanted: &Selector, part: &Selector) -> bool {
-    let in_body = matches!(wanted.place, Place::Json(_) | Place::Raw(_) | Place::Body);
+    let in_body = matches!(wanted.place, Place::Form(_) | Place::Json(_) | Place::Raw(_) | Place::Body);
     let in_url = matches!(wanted.place, Place::Query(_) | Place::RawQuery | Place::Path);
     wanted.place == part.place
-        || (in_body && part.place == Place::Body)
+        || (in_body && part.binds_body())
         || (in_url && matches!(part.place, Place::Url))
         || (matches!(wanted.place, Place::Query(_)) && part.place == Place::RawQuery)
-        || matches!(wanted.place, Place::Text(_))
+        || wanted.is_fixed()
 }

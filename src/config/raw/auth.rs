@@ -8,7 +8,7 @@ use crate::config::{
     node::{Node, Value},
     raw::secret::SecretSource,
     table::{FromConfig, Many, Shape, table, words},
-    values::{Header, MethodName, Number, Pattern, Plain, Selector, Template},
+    values::{Header, MethodName, Number, Pattern, Plain, Pointer, Selector, Template},
 };
 
 table! {
@@ -18,6 +18,8 @@ table! {
         kind: At<Kind>,
         /// The hash, for the kinds that have a choice.
         hash: At<Hash> = r#""sha256""#,
+        /// The algorithms a JSON Web Token or Signature may have: no other is looked at.
+        algorithms: Many<At<JoseAlgorithm>> = "[]",
         /// Where the signature or token is, and how it is written.
         signature: Option<Signature>,
         /// How the secret becomes a key.
@@ -28,26 +30,42 @@ table! {
         time: Option<Time>,
         /// The rule applies only when all of these hold. Empty: always.
         when: Many<Condition> = "[]",
+        /// All of these must hold as well, or the request is refused.
+        require: Many<Condition> = "[]",
+        /// The array whose elements are signed one by one. `json:` and `raw:` then start at the element, and all must verify.
+        each: Option<At<Pointer>>,
         /// Secrets of this rule alone, in place of the source's.
         secrets: Many<SecretSource> = "[]",
+        /// Takes a `message` in which values of the request follow each other with nothing in between, where it is not
+        /// certain that they cannot run into each other: for senders that sign so.
+        allow_side_by_side: At<bool> = "false",
         /// Takes a `time` that is not part of what is signed: it then protects against nothing but honest delays.
         allow_unsigned_time: At<bool> = "false",
     }
 
     /// Where a signature or token is, and how it is written.
     Signature {
-        /// Where it is: the first selector that finds something.
-        from: Many<At<Selector>>,
+        /// Where it is: the first selector that finds something. `basic` looks at `header:authorization` by itself.
+        from: Many<At<Selector>> = "[]",
+        /// Each place, and each line of a header (`header:NAME*` for many names), may hold a signature of its own, and one
+        /// must be right. Otherwise several places are names for one.
+        any_of: At<bool> = "false",
+        /// What stands between groups of items, each with a time of its own.
+        groups: Option<At<String>>,
         /// What stands between several signatures, or between the items of one header.
         split: Option<At<String>>,
         /// What stands between the name and the value of an item.
         pair: Option<At<String>>,
         /// The names of the items that are signatures; the others are fields for `sig.NAME`.
         take: Vec<At<String>> = "[]",
+        /// Characters that may stand around an item.
+        trim: At<String> = r#""""#,
         /// What stands in front of each signature. `{ optional = "…" }`: may be missing.
         prefix: At<Prefix> = r#""""#,
         /// How the bytes are written.
         encoding: At<Encoding> = r#""hex""#,
+        /// What the bytes of an ECDSA signature are.
+        form: At<Form> = r#""der""#,
     }
 
     /// How a secret becomes a key.
@@ -56,12 +74,18 @@ table! {
         decode: At<Decode> = r#""utf8""#,
         /// Prefixes taken off first, where they are there.
         strip: Many<At<String>> = "[]",
+        /// What a secret is that has none of these prefixes. Absent: the same.
+        bare: Option<At<Decode>>,
+        /// What the sender puts behind the key.
+        suffix: At<String> = r#""""#,
+        /// The key is this hash of it.
+        derive: Option<At<Hash>>,
     }
 
     /// When the request was signed.
     Time {
-        /// Where the time is.
-        from: At<Selector>,
+        /// Where the time is: the first selector that finds something.
+        from: Many<At<Selector>>,
         /// How it is written.
         unit: At<Unit> = r#""s""#,
         /// How old it may be.
@@ -110,6 +134,8 @@ table! {
         absent: Option<At<Selector>>,
         /// `[SELECTOR, VALUE]`: the selector finds this value.
         equal: Option<Pair<Selector, Plain>>,
+        /// `[SELECTOR, SELECTOR]`: both find the same.
+        same: Option<Pair<Selector, Selector>>,
         /// `[SELECTOR, SETTING]`: the selector finds one of the values of this setting.
         in_list: Option<Pair<Selector, String>>,
     }
@@ -128,13 +154,13 @@ words! {
         Basic = "basic",
         /// An Ed25519 signature.
         Ed25519 = "ed25519",
-        /// An ECDSA signature.
+        /// An ECDSA signature over P-256 with SHA-256.
         Ecdsa = "ecdsa",
-        /// An RSA signature (PKCS #1 v1.5).
+        /// An RSA signature (PKCS #1 v1.5), at least 2048 bits.
         Rsa = "rsa",
-        /// A JSON Web Token.
+        /// A JSON Web Token. `claim:/NAME` stands for what it says, in `require` and `time`; `exp` and `nbf` count.
         Jwt = "jwt",
-        /// A detached JSON Web Signature over the body.
+        /// A detached JSON Web Signature over the message.
         Jws = "jws",
         /// Nothing: anybody may send.
         None = "none",
@@ -152,6 +178,26 @@ words! {
         Sha512 = "sha512",
     }
 
+    /// An algorithm of JSON Web Signatures.
+    JoseAlgorithm {
+        /// HMAC with SHA-256.
+        Hs256 = "HS256",
+        /// HMAC with SHA-384.
+        Hs384 = "HS384",
+        /// HMAC with SHA-512.
+        Hs512 = "HS512",
+        /// RSA PKCS #1 v1.5 with SHA-256.
+        Rs256 = "RS256",
+        /// RSA PKCS #1 v1.5 with SHA-384.
+        Rs384 = "RS384",
+        /// RSA PKCS #1 v1.5 with SHA-512.
+        Rs512 = "RS512",
+        /// ECDSA over P-256 with SHA-256.
+        Es256 = "ES256",
+        /// Ed25519.
+        EdDsa = "EdDSA",
+    }
+
     /// How the bytes of a signature are written.
     Encoding {
         /// Hexadecimal, in either case.
@@ -164,6 +210,14 @@ words! {
         Auto = "auto",
     }
 
+    /// What the bytes of an ECDSA signature are.
+    Form {
+        /// DER.
+        Der = "der",
+        /// The two numbers in a row, 32 bytes each.
+        Raw = "raw",
+    }
+
     /// What a secret is.
     Decode {
         /// Its bytes are the key.
@@ -172,8 +226,10 @@ words! {
         Base64 = "base64",
         /// Hexadecimal of the key.
         Hex = "hex",
-        /// A public key in PEM.
+        /// A public key in PEM, or a certificate of which the key is taken.
         Pem = "pem",
+        /// A public key as a JSON Web Key (RFC 7517).
+        Jwk = "jwk",
         /// A public key as base64 of its `SubjectPublicKeyInfo`, without the lines around it.
         Spki = "spki",
     }
@@ -248,16 +304,19 @@ pub enum Condition {
     Equal(At<Selector>, At<Plain>),
     /// The selector finds one of the values of this setting.
     InList(At<Selector>, At<String>),
+    /// Both selectors find the same.
+    Same(At<Selector>, At<Selector>),
 }
 
 impl FromConfig for Condition {
     fn read(node: &Node, found: &mut Diagnostics) -> Option<Self> {
-        let ConditionTable { at, present, absent, equal, in_list } = ConditionTable::read(node, found)?;
-        match (present, absent, equal, in_list) {
-            (Some(selector), None, None, None) => Some(Self::Present(selector)),
-            (None, Some(selector), None, None) => Some(Self::Absent(selector)),
-            (None, None, Some(Pair(selector, value)), None) => Some(Self::Equal(selector, value)),
-            (None, None, None, Some(Pair(selector, setting))) => Some(Self::InList(selector, setting)),
+        let ConditionTable { at, present, absent, equal, same, in_list } = ConditionTable::read(node, found)?;
+        match (present, absent, equal, in_list, same) {
+            (Some(selector), None, None, None, None) => Some(Self::Present(selector)),
+            (None, Some(selector), None, None, None) => Some(Self::Absent(selector)),
+            (None, None, Some(Pair(selector, value)), None, None) => Some(Self::Equal(selector, value)),
+            (None, None, None, Some(Pair(selector, setting)), None) => Some(Self::InList(selector, setting)),
+            (None, None, None, None, Some(Pair(one, other))) => Some(Self::Same(one, other)),
             _ => {
                 let message = format!("`{}` must be exactly one condition", at.path());
                 let help = "for several conditions write a list: `[{ present = … }, { equal = [ … ] }]`";

@@ -85,8 +85,8 @@ table! {
         concurrency: At<Number<1, 1024>> = "8",
         /// Other upstreams for some event types.
         routes: BTreeMap<Glob, At<String>> = "{}",
-        /// Whether an event waits until the one before it is delivered or given up.
-        ordered: At<bool> = "false",
+        /// Events with the same values of these selectors are delivered one after the other, and a failure stops those after it. In `sync` mode the events of one request wait for each other whatever their values.
+        ordered: Many<At<Selector>> = "[]",
         /// Whether the sender gets the application's own 2xx body: single events in `sync` mode only.
         relay: At<bool> = "false",
         /// How long a queued event is tried before it is set aside.

@@ -3,35 +3,18 @@
 use std::fmt;
 
 use ::hmac::{Hmac as Keyed, KeyInit, Mac};
-use jiff::Timestamp;
 use sha1::Sha1;
 use sha2::{Sha256, Sha384, Sha512};
 use subtle::ConstantTimeEq;
 
-use super::{Looked, Named, Proof, Strength, signature::Format, window::Window};
-use crate::{
-    secret::Secret,
-    stages::{
-        selector::{Facts, Selector},
-        template::{Piece, Template},
-        words::Refusal,
-    },
+use super::{
+    signature::Length,
+    signed::{Signed, Verifier},
 };
+use crate::secret::Secret;
 
-/// The settings of an HMAC scheme.
-#[derive(Clone, Debug)]
-pub struct Hmac {
-    /// Where the signature is and how it is written.
-    pub signature: Format,
-    /// What is signed: candidates, of which each complete one is tried.
-    pub messages: Vec<Template>,
-    /// The window for a signed time.
-    pub window: Option<Window>,
-    /// The keys in force.
-    pub keys: Vec<Named<Key>>,
-    /// What a right signature binds.
-    pub strength: Strength,
-}
+/// An HMAC scheme.
+pub type Hmac = Signed<Key>;
 
 /// The hash under the HMAC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,63 +108,14 @@ impl Key {
     }
 }
 
-impl Hmac {
-    /// At most one HMAC per key and complete message, however many signatures were sent (W-29).
-    pub(super) fn judge(&self, facts: &Facts<'_>, now: Timestamp, looked: &mut Looked) -> Result<Proof, Refusal> {
-        let credential = self.signature.locate(facts)?.ok_or(Refusal::AuthMissing)?;
-        looked.credential_bytes = credential.len();
-        let parsed = self.signature.parse(&credential)?;
-        looked.tokens = parsed.signatures.len();
-        let length = self.keys.first().map_or(0, |named| named.key.length());
-        let encoding = self.signature.encoding;
-        let signatures: Vec<_> = parsed.signatures.iter().filter_map(|text| encoding.decode(text, length)).collect();
-        if signatures.is_empty() {
-            return Err(Refusal::AuthMalformed);
-        }
-        let facts = Facts { fields: &parsed.fields, ..facts.clone() };
-        let mut complete = false;
-        for message in &self.messages {
-            let Some(parts) = signed_parts(message, &facts)? else { continue };
-            complete = true;
-            let parts: Vec<&[u8]> = parts.iter().map(AsRef::as_ref).collect();
-            for named in self.keys.iter().filter(|named| named.is_current(now)) {
-                looked.secrets_tried += 1;
-                let tag = named.key.tag(&parts);
-                if signatures.iter().any(|signature| bool::from(signature.ct_eq(&tag.bytes[..tag.length]))) {
-                    self.window.as_ref().map_or(Ok(()), |window| window.check(&facts, now))?;
-                    return Ok(Proof { key: named.name.clone(), strength: self.strength });
-                }
-            }
-        }
-        Err(if complete { Refusal::AuthMismatch } else { Refusal::AuthMissing })
+impl Verifier for Key {
+    fn signature_length(&self) -> Length {
+        Length::Exactly(self.length())
     }
-}
 
-/// The parts of the signed text, or nothing when one of them is absent. A value that contains the text which ends it
-/// could run into the next one, so that two requests would have one signed text (W-38).
-pub(super) fn signed_parts<'a>(
-    message: &'a Template,
-    facts: &Facts<'a>,
-) -> Result<Option<Vec<std::borrow::Cow<'a, [u8]>>>, Refusal> {
-    let pieces = message.pieces();
-    let mut parts = Vec::with_capacity(pieces.len());
-    for (index, piece) in pieces.iter().enumerate() {
-        match piece {
-            Piece::Literal(text) => parts.push(std::borrow::Cow::Borrowed(text.as_bytes())),
-            Piece::Value(selector) => {
-                let Some(value) = selector.find(facts)? else { return Ok(None) };
-                if let Some(Piece::Literal(end)) = pieces.get(index + 1)
-                    && runs_over(selector, &value, end.as_bytes())
-                {
-                    return Err(Refusal::AuthMalformed);
-                }
-                parts.push(value);
-            }
-        }
+    /// One HMAC, however many signatures were sent (W-29).
+    fn verifies(&self, parts: &[&[u8]], signatures: &[Vec<u8>]) -> bool {
+        let tag = self.tag(parts);
+        signatures.iter().any(|signature| bool::from(signature.ct_eq(&tag.bytes[..tag.length])))
     }
-    Ok(Some(parts))
-}
-
-fn runs_over(selector: &Selector, value: &[u8], end: &[u8]) -> bool {
-    !selector.is_in_body() && value.windows(end.len()).any(|window| window == end)
 }

@@ -1,9 +1,13 @@
 //! How a sender can prove itself. A scheme judges; it cannot admit: only [`super::authenticate`] makes an `Authentic`.
 
+pub mod basic;
+pub mod digest;
 pub mod hmac;
-pub mod rsa;
+pub mod jose;
+pub mod public_key;
 pub mod sign;
 pub mod signature;
+pub mod signed;
 pub mod token;
 pub mod window;
 
@@ -94,12 +98,18 @@ pub struct Looked {
 /// One way of proving, with its keys.
 #[derive(Clone, Debug)]
 pub enum Scheme {
+    /// HTTP Basic authentication.
+    Basic(basic::Basic),
+    /// A plain digest over parts of the request and the secret.
+    Digest(digest::Digest),
     /// A keyed digest over parts of the request.
     Hmac(hmac::Hmac),
+    /// A JSON Web Token, or a detached JSON Web Signature.
+    Jose(jose::Jose),
     /// No proof is asked for; the operator wrote so in as many words.
     None,
-    /// RSA PKCS #1 v1.5 with SHA-256 over parts of the request.
-    Rsa(rsa::Rsa),
+    /// A signature that a public key verifies, over parts of the request.
+    PublicKey(public_key::PublicKeyScheme),
     /// A shared token, as it is.
     Token(token::Token),
 }
@@ -108,10 +118,36 @@ impl Scheme {
     /// Judges the request: right, absent (`Refusal::AuthMissing`) or wrong. Reads nothing but what its settings name.
     pub fn judge(&self, facts: &Facts<'_>, now: Timestamp, looked: &mut Looked) -> Result<Proof, Refusal> {
         match self {
+            Self::Basic(scheme) => scheme.judge(facts, now, looked),
+            Self::Digest(scheme) => scheme.judge(facts, now, looked),
             Self::Hmac(scheme) => scheme.judge(facts, now, looked),
+            Self::Jose(scheme) => scheme.judge(facts, now, looked),
             Self::None => Ok(Proof { key: Arc::from("none"), strength: Strength::None }),
-            Self::Rsa(scheme) => scheme.judge(facts, now, looked),
+            Self::PublicKey(scheme) => scheme.judge(facts, now, looked),
             Self::Token(scheme) => scheme.judge(facts, now, looked),
+        }
+    }
+
+    /// What it binds.
+    pub fn strength(&self) -> Strength {
+        match self {
+            Self::Basic(_) | Self::Token(_) => Strength::Token,
+            Self::Digest(scheme) => scheme.signed.strength,
+            Self::Hmac(scheme) => scheme.strength,
+            Self::Jose(scheme) => scheme.strength,
+            Self::None => Strength::None,
+            Self::PublicKey(scheme) => scheme.strength,
+        }
+    }
+
+    /// How it judges the age of a request, where it does.
+    pub fn window(&self) -> Option<&window::Window> {
+        match self {
+            Self::Basic(_) | Self::None | Self::Token(_) => None,
+            Self::Digest(scheme) => scheme.signed.window.as_ref(),
+            Self::Hmac(scheme) => scheme.window.as_ref(),
+            Self::Jose(scheme) => scheme.window.as_ref(),
+            Self::PublicKey(scheme) => scheme.window.as_ref(),
         }
     }
 }

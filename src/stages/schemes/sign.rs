@@ -2,13 +2,15 @@
 //! journey through the gateway nothing is ever signed in a sender's name.
 
 use data_encoding::{BASE64, BASE64URL_NOPAD, HEXLOWER};
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{
     Scheme,
-    hmac::{Hmac, signed_parts},
+    basic::Basic,
+    hmac::Key,
     signature::{Encoding, Prefix},
+    signed::{Signed, signed_parts},
     token::Token,
 };
 use crate::{
@@ -51,8 +53,11 @@ pub enum Unsignable {
     #[error("the credential lies in {0}, where it cannot be put")]
     Place(String),
     /// Only the sender can make an RSA signature.
-    #[error("an RSA signature takes the sender's private key, and the gateway has the public one only")]
+    #[error("such a signature takes the sender's private key, and the gateway has the public one only")]
     PublicKey,
+    /// Nobody writes tokens here, nor signatures inside of events.
+    #[error("tokens, and signatures inside of events, cannot be made here")]
+    Inside,
     /// The value cannot be written into a header.
     #[error("the secret is no text that a header can carry")]
     Text,
@@ -87,26 +92,42 @@ impl Pen<'_> {
     /// The request with what one rule asks for; nothing when the rule cannot be made to apply.
     fn follow(&self, rule: &Rule, secret: Option<&Secret>, request: &Received) -> Result<Option<Received>, Unsignable> {
         let mut request = request.clone();
-        for condition in &rule.when {
+        for condition in rule.when.iter().chain(&rule.require) {
             match condition {
                 Condition::Equal(selector, text) => self.fill(selector, text, &mut request, &mut Fields::new()),
                 Condition::OneOf(selector, texts) => {
                     let text = texts.first().map_or("", String::as_str);
                     self.fill(selector, text, &mut request, &mut Fields::new());
                 }
-                Condition::Absent(_) | Condition::Present(_) => {}
+                Condition::Absent(_) | Condition::Present(_) | Condition::Same(..) => {}
             }
         }
+        if rule.each.is_some() {
+            return Err(Unsignable::Inside);
+        }
         match &rule.scheme {
-            Scheme::Hmac(scheme) => self.hmac(scheme, &mut request)?,
+            Scheme::Basic(scheme) => self.basic(scheme, secret.ok_or(Unsignable::NoSecret)?, &mut request)?,
+            Scheme::Digest(scheme) => {
+                let hash = scheme.hash;
+                self.signed(&scheme.signed, itself, |_, parts| hash.digest(parts.iter().copied()), &mut request)?;
+            }
+            Scheme::Hmac(scheme) => self.signed(scheme, |_| None, Key::sign, &mut request)?,
+            Scheme::Jose(_) => return Err(Unsignable::Inside),
             Scheme::None => {}
-            Scheme::Rsa(_) => return Err(Unsignable::PublicKey),
+            Scheme::PublicKey(_) => return Err(Unsignable::PublicKey),
             Scheme::Token(scheme) => self.token(scheme, secret.ok_or(Unsignable::NoSecret)?, &mut request)?,
         }
         Ok(self.holds(&rule.when, &request).then_some(request))
     }
 
-    fn hmac(&self, scheme: &Hmac, request: &mut Received) -> Result<(), Unsignable> {
+    /// Adds a signature; `secret` is what `{secret}` stands for, where it stands for anything.
+    fn signed<K>(
+        &self,
+        scheme: &Signed<K>,
+        secret: fn(&K) -> Option<&Secret>,
+        sign: impl Fn(&K, &[&[u8]]) -> Vec<u8>,
+        request: &mut Received,
+    ) -> Result<(), Unsignable> {
         let key = scheme.keys.iter().find(|named| named.is_current(request.at)).ok_or(Unsignable::NoSecret)?;
         let mut incomplete = Unsignable::Incomplete("it is not said what is signed".to_owned());
         for message in &scheme.messages {
@@ -121,7 +142,8 @@ impl Pen<'_> {
             for selector in message.selectors() {
                 self.fill(selector, self.id, &mut draft, &mut fields);
             }
-            let Some(mut tag) = self.digest(message, &draft, &fields, |parts| key.key.sign(parts)) else {
+            let tag = self.tag(message, &draft, &fields, secret(&key.key), |parts| sign(&key.key, parts));
+            let Some(mut tag) = tag else {
                 incomplete = Unsignable::Incomplete(missing(self, message, &draft, &fields));
                 continue;
             };
@@ -143,6 +165,14 @@ impl Pen<'_> {
         Err(incomplete)
     }
 
+    fn basic(&self, scheme: &Basic, secret: &Secret, request: &mut Received) -> Result<(), Unsignable> {
+        let mut pair = secret.expose().to_vec();
+        if self.forge {
+            pair.push(b'x');
+        }
+        place(&scheme.from, &format!("Basic {}", BASE64.encode(&pair)), request)
+    }
+
     fn token(&self, scheme: &Token, secret: &Secret, request: &mut Received) -> Result<(), Unsignable> {
         let mut token = std::str::from_utf8(secret.expose()).map_err(|_| Unsignable::Text)?.to_owned();
         if self.forge {
@@ -152,15 +182,17 @@ impl Pen<'_> {
         place(&scheme.from, &scheme.prefix.put(&token), request)
     }
 
-    fn digest(
+    fn tag(
         &self,
         message: &Template,
         request: &Received,
         fields: &Fields,
+        secret: Option<&Secret>,
         sign: impl Fn(&[&[u8]]) -> Vec<u8>,
     ) -> Option<Vec<u8>> {
         self.with_facts(request, fields, |facts| {
-            let parts = signed_parts(message, facts).ok()??;
+            let facts = Facts { key: secret, ..facts.clone() };
+            let parts = signed_parts(message, &facts).ok()??;
             Some(sign(&parts.iter().map(AsRef::as_ref).collect::<Vec<_>>()))
         })
     }
@@ -173,13 +205,17 @@ impl Pen<'_> {
         match &selector.place {
             Place::Signature(name) => fields.push((name.clone(), value.to_owned())),
             Place::Body
+            | Place::Claim(_)
+            | Place::Form(_)
             | Place::Header(_)
+            | Place::Headers(_)
             | Place::Json(_)
             | Place::Method
             | Place::Path
             | Place::Query(_)
             | Place::Raw(_)
             | Place::RawQuery
+            | Place::Secret
             | Place::Text(_)
             | Place::Type
             | Place::Url => {
@@ -202,6 +238,12 @@ impl Pen<'_> {
         let fields: Vec<_> = fields.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
         look(&Facts { fields: &fields, ..Facts::of(request, self.public_url, &document) })
     }
+}
+
+/// A digest's key is the secret in its message.
+#[expect(clippy::unnecessary_wraps, reason = "other keys stand for no text")]
+fn itself(secret: &Secret) -> Option<&Secret> {
+    Some(secret)
 }
 
 /// The first part of the signed text that is not there.
@@ -242,12 +284,20 @@ fn put(selector: &Selector, value: &str, request: &mut Received) -> Result<(), U
             });
             Ok(())
         }
+        Place::Headers(start) => {
+            let name = format!("{start}1").parse::<HeaderName>().map_err(|_| Unsignable::Text)?;
+            head.headers.insert(name, HeaderValue::from_str(value).map_err(|_| Unsignable::Text)?);
+            Ok(())
+        }
         Place::Body
+        | Place::Claim(_)
+        | Place::Form(_)
         | Place::Json(_)
         | Place::Method
         | Place::Path
         | Place::Raw(_)
         | Place::RawQuery
+        | Place::Secret
         | Place::Signature(_)
         | Place::Text(_)
         | Place::Type

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use data_encoding::{BASE64, BASE64URL, BASE64URL_NOPAD, HEXLOWER_PERMISSIVE};
 
+use super::Looked;
 use crate::stages::{
     selector::{Ambiguous, Facts, Selector},
     words::Refusal,
@@ -13,11 +14,19 @@ use crate::stages::{
 /// Signatures looked at in one header; more are refused unread.
 pub const TOKENS_MAX: usize = 16;
 
+/// Values looked at where several may hold a signature of their own; more are refused unread.
+const VALUES_MAX: usize = 128;
+
+/// Groups looked at in one header: each has a time of its own, and costs a digest of its own.
+const GROUPS_MAX: usize = 4;
+
 /// Where the signature lies and how it is written.
 #[derive(Clone, Debug)]
 pub struct Format {
-    /// Places to look, in this order; two that differ are ambiguous.
+    /// Places to look, in this order; two that differ are ambiguous, unless `any_of` says otherwise.
     pub from: Vec<Selector>,
+    /// Every place, and every line of a header there, may hold a signature of its own; one must be right.
+    pub any_of: bool,
     /// How a header with several items is taken apart; without it the value is one signature.
     pub items: Option<Items>,
     /// What stands before the signature.
@@ -35,6 +44,10 @@ pub struct Items {
     pub pair: String,
     /// Keys whose values are signatures. The others are fields, `sig.K` in templates.
     pub take: Vec<String>,
+    /// Characters that may stand around an item without being part of it.
+    pub trim: String,
+    /// Between groups of items, each with fields of its own.
+    pub groups: Option<String>,
 }
 
 /// What stands before a signature.
@@ -68,7 +81,56 @@ pub struct Parsed<'a> {
     pub fields: Vec<(&'a str, &'a str)>,
 }
 
+/// How long a signature is, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Length {
+    /// Always so long.
+    Exactly(usize),
+    /// At most so long.
+    UpTo(usize),
+}
+
 impl Format {
+    /// Takes the credential apart and lets `attempt` judge it: group by group, where there are groups. The first that
+    /// is right counts, or else what is wrong with the last.
+    pub fn read<T>(
+        &self,
+        facts: &Facts<'_>,
+        looked: &mut Looked,
+        mut attempt: impl FnMut(&Parsed<'_>, &mut Looked) -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
+        let (one, many);
+        let values = if self.any_of {
+            many = self.locate_all(facts)?;
+            many.as_slice()
+        } else {
+            one = self.locate(facts)?.ok_or(Refusal::AuthMissing)?;
+            std::slice::from_ref(&one)
+        };
+        looked.credential_bytes = values.iter().map(|value| value.len()).sum();
+        let Some(separator) = self.items.as_ref().and_then(|items| items.groups.as_deref()) else {
+            let parsed = self.parse(values.iter().map(AsRef::as_ref))?;
+            looked.tokens = parsed.signatures.len();
+            return attempt(&parsed, looked);
+        };
+        let mut verdict = Err(Refusal::AuthMalformed);
+        for value in values {
+            let text = std::str::from_utf8(value).map_err(|_| Refusal::AuthMalformed)?;
+            if text.split(separator).count() > GROUPS_MAX {
+                return Err(Refusal::AuthMalformed);
+            }
+            for group in text.split(separator) {
+                let Ok(parsed) = self.parse([group.as_bytes()]) else { continue };
+                looked.tokens += parsed.signatures.len();
+                verdict = attempt(&parsed, looked);
+                if verdict.is_ok() {
+                    return verdict;
+                }
+            }
+        }
+        verdict
+    }
+
     /// The credential as sent; `None` when it is absent. An empty value counts as absent where one signature is
     /// expected, for there is nothing in it to be wrong; a header of items that is empty is malformed.
     pub fn locate<'a>(&'a self, facts: &Facts<'a>) -> Result<Option<Cow<'a, [u8]>>, Refusal> {
@@ -76,19 +138,38 @@ impl Format {
         Ok(found.filter(|value| self.items.is_some() || !value.is_empty()))
     }
 
-    /// Takes the credential apart. A right signature among unknown ones is enough, so unknown items are passed over;
-    /// the same field twice is not, because two readers would read two values.
-    pub fn parse<'a>(&self, credential: &'a [u8]) -> Result<Parsed<'a>, Refusal> {
-        let text = std::str::from_utf8(credential).map_err(|_| Refusal::AuthMalformed)?;
+    fn locate_all<'a>(&'a self, facts: &Facts<'a>) -> Result<Vec<Cow<'a, [u8]>>, Refusal> {
+        let mut values = Vec::new();
+        for selector in &self.from {
+            values.extend(selector.find_all(facts)?);
+        }
+        match values.len() {
+            0 => Err(Refusal::AuthMissing),
+            1..=VALUES_MAX => Ok(values),
+            _ => Err(Refusal::AuthMalformed),
+        }
+    }
+
+    /// Takes values apart. A right signature among unknown ones is enough, so unknown items are passed over; the same
+    /// field twice is not, because two readers would read two values.
+    fn parse<'a>(&self, values: impl IntoIterator<Item = &'a [u8]>) -> Result<Parsed<'a>, Refusal> {
         let mut parsed = Parsed::default();
-        let Some(items) = &self.items else {
-            parsed.signatures.push(self.prefix.strip(text).ok_or(Refusal::AuthMalformed)?);
-            return Ok(parsed);
-        };
+        for value in values {
+            let text = std::str::from_utf8(value).map_err(|_| Refusal::AuthMalformed)?;
+            match &self.items {
+                None => parsed.signatures.extend(self.prefix.strip(text)),
+                Some(items) => self.take_items(items, text, &mut parsed)?,
+            }
+        }
+        if parsed.signatures.is_empty() { Err(Refusal::AuthMalformed) } else { Ok(parsed) }
+    }
+
+    fn take_items<'a>(&self, items: &Items, text: &'a str, parsed: &mut Parsed<'a>) -> Result<(), Refusal> {
         for (index, item) in text.split(items.split.as_str()).enumerate() {
             if index == TOKENS_MAX {
                 return Err(Refusal::AuthMalformed);
             }
+            let item = item.trim_matches(|letter| items.trim.contains(letter));
             let Some((key, value)) = item.split_once(items.pair.as_str()) else { continue };
             if items.take.iter().any(|take| take == key) {
                 parsed.signatures.extend(self.prefix.strip(value));
@@ -98,7 +179,7 @@ impl Format {
                 parsed.fields.push((key, value));
             }
         }
-        if parsed.signatures.is_empty() { Err(Refusal::AuthMalformed) } else { Ok(parsed) }
+        Ok(())
     }
 }
 
@@ -129,16 +210,21 @@ impl Prefix {
 }
 
 impl Encoding {
-    /// The bytes, where the text is exactly `length` bytes in this encoding and spelled in the one canonical way.
-    pub fn decode(self, text: &str, length: usize) -> Option<Vec<u8>> {
+    /// The bytes, where the text has that many in this encoding and is spelled in the one canonical way.
+    pub fn decode(self, text: &str, length: Length) -> Option<Vec<u8>> {
         let text = text.as_bytes();
         let bytes = match self {
-            Self::Auto if text.len() == length * 2 => HEXLOWER_PERMISSIVE.decode(text),
+            Self::Auto if length == Length::Exactly(text.len() / 2) && text.len().is_multiple_of(2) => {
+                HEXLOWER_PERMISSIVE.decode(text)
+            }
             Self::Auto | Self::Base64 => BASE64.decode(text),
             Self::Base64Url if text.ends_with(b"=") => BASE64URL.decode(text),
             Self::Base64Url => BASE64URL_NOPAD.decode(text),
             Self::Hex => HEXLOWER_PERMISSIVE.decode(text),
         };
-        bytes.ok().filter(|bytes| bytes.len() == length)
+        bytes.ok().filter(|bytes| match length {
+            Length::Exactly(length) => bytes.len() == length,
+            Length::UpTo(most) => (1..=most).contains(&bytes.len()),
+        })
     }
 }

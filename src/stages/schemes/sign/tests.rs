@@ -13,8 +13,8 @@ use crate::stages::{
     receive::{Client, Head},
     schemes::{
         Named, Strength,
-        hmac::{Hash, Key},
-        rsa::Rsa,
+        hmac::{Hash, Hmac},
+        public_key::PublicKeyScheme,
         signature::{Format, Items},
         token::Fingerprint,
         window::{Unit, Window},
@@ -66,7 +66,7 @@ fn token(from: &str, prefix: Prefix) -> Scheme {
 }
 
 fn rule(scheme: Scheme, when: Vec<Condition>) -> (Rule, Option<Secret>) {
-    (Rule { when, scheme }, Some(Secret::new(SECRET)))
+    (Rule { when, ..Rule::always(scheme) }, Some(Secret::new(SECRET)))
 }
 
 fn judge(rules: &[(Rule, Option<Secret>)], request: Received) -> Result<(), Refusal> {
@@ -95,7 +95,13 @@ fn units() -> impl Strategy<Value = Unit> {
 /// Where a credential lies, what is signed, and where its time is.
 fn layouts() -> impl Strategy<Value = (&'static str, Option<Items>, &'static str, Option<&'static str>)> {
     let items = |split: &str, pair: &str| {
-        Some(Items { split: split.to_owned(), pair: pair.to_owned(), take: vec!["v1".to_owned()] })
+        Some(Items {
+            split: split.to_owned(),
+            pair: pair.to_owned(),
+            take: vec!["v1".to_owned()],
+            trim: String::new(),
+            groups: None,
+        })
     };
     prop_oneof![
         Just(("header:x-signature", None, "{body}", None)),
@@ -126,7 +132,7 @@ proptest! {
     ) {
         // An item's separator may not occur in its time.
         prop_assume!(!(unit == Unit::Rfc3339 && items.as_ref().is_some_and(|items| items.pair == ":")));
-        let format = Format { from: vec![selector(from)], items, prefix, encoding };
+        let format = Format { from: vec![selector(from)], any_of: false, items, prefix, encoding };
         let rules = [rule(hmac(hash, format, message, time.map(|from| (from, unit))), Vec::new())];
         let signed = pen(false).sign(&rules, unsigned(&body)).unwrap();
         prop_assert_eq!(judge(&rules, signed.clone()), Ok(()));
@@ -165,7 +171,7 @@ fn rules_with_conditions_are_followed_one_at_a_time() {
     let version = |text: &str| Condition::Equal(selector("header:x-version"), text.to_owned());
     let by = |name: &str| {
         let from = vec![selector(name)];
-        let format = Format { from, items: None, prefix: Prefix::NONE, encoding: Encoding::Hex };
+        let format = Format { from, any_of: false, items: None, prefix: Prefix::NONE, encoding: Encoding::Hex };
         hmac(Hash::Sha256, format, "{header:x-version}:{body}", None)
     };
     let all = [
@@ -175,7 +181,7 @@ fn rules_with_conditions_are_followed_one_at_a_time() {
         rule(token("header:x-token", Prefix::NONE), Vec::new()),
     ];
     let signed = pen(false).sign(&all, unsigned(b"{}")).unwrap();
-    let mut headers: Vec<_> = signed.head.headers.keys().map(http::HeaderName::as_str).collect();
+    let mut headers: Vec<_> = signed.head.headers.keys().map(HeaderName::as_str).collect();
     headers.sort_unstable();
     assert_eq!(headers, ["x-one", "x-token", "x-version"]);
     assert_eq!(judge(&all, signed), Ok(()));
@@ -189,14 +195,20 @@ fn what_cannot_be_signed_says_why() {
         let unsignable = pen(forge).sign(&[rule(scheme, Vec::new())], unsigned(b"{}")).unwrap_err();
         assert_eq!(unsignable.to_string(), expected);
     };
-    let format =
-        |from: &str| Format { from: vec![selector(from)], items: None, prefix: Prefix::NONE, encoding: Encoding::Hex };
+    let format = |from: &str| Format {
+        from: vec![selector(from)],
+        any_of: false,
+        items: None,
+        prefix: Prefix::NONE,
+        encoding: Encoding::Hex,
+    };
     let (messages, keys) = (Vec::new(), Vec::new());
-    let rsa = Rsa { signature: format("header:x"), messages, window: None, keys, strength: Strength::Verified };
+    let rsa =
+        PublicKeyScheme { signature: format("header:x"), messages, window: None, keys, strength: Strength::Verified };
     check(
-        Scheme::Rsa(rsa),
+        Scheme::PublicKey(rsa),
         false,
-        "an RSA signature takes the sender's private key, and the gateway has the public one only",
+        "such a signature takes the sender's private key, and the gateway has the public one only",
     );
     check(Scheme::None, true, "the source has no authentication: there is no credential to forge");
     check(
