@@ -268,7 +268,7 @@ impl Context<'_> {
             let message =
                 format!("`{selector:?}` is not signed: a captured request with another value would pass as new");
             let key = self.written.events.id.first().map_or(&self.written.at, |id| &id.key).clone();
-            self.warn(&key, message, "add `body|sha256` to `id`");
+            self.warn(&key, message, "identify by what is signed, for example `id = \"body|sha256\"`");
         }
     }
 
