@@ -21,7 +21,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("gateway", &["clock", "server", "stages", "state", "telemetry", "upstream"]),
     ("admin", &["server", "stages", "telemetry"]),
     ("config", &["gateway", "secret", "server", "stages", "state", "telemetry", "upstream"]),
-    ("fuzzing", &["clock", "config", "secret", "stages", "state"]),
+    ("fuzzing", &["app", "gateway", "clock", "config", "secret", "stages", "state"]),
     ("app", BELOW_APP),
     ("cli", BELOW_CLI),
 ];
