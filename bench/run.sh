@@ -112,7 +112,7 @@ $(row hooksieve "hooksieve, everything on")
 
 Read *CPU µs per request* first: it is what the proxy costs, whatever the rest of the machine does. Latencies at full
 load are those of a queue of $CONNECTIONS; the columns at $RATE/s are what a sender sees, and their p99 is the least certain
-figure here, because a virtual machine stops for milliseconds at a time. At a fixed rate a request costs more CPU time than
+figure here: what causes hooksieve's is not known yet. At a fixed rate a request costs more CPU time than
 at full load, for all three: there is less to do at each wake-up.
 
 ### How it is measured
