@@ -8,7 +8,7 @@ default:
 check:
     .ci/run
 
-# All tests, with the public corpora they need
+# All tests, with the public corpora and the senders' libraries they need
 test:
     tests/run.sh
 
