@@ -204,7 +204,12 @@ fn scheme() -> Scheme {
             encoding: Encoding::Hex,
         },
         messages: vec![Template::parse("{sig.t}.{body}", &|_| None).unwrap()],
-        window: Some(Window { from: vec![selector("sig.t")], unit: Unit::Seconds, past: minutes, future: minutes }),
+        window: Some(Window {
+            from: vec![selector("sig.t")],
+            unit: Unit::Seconds,
+            past: minutes,
+            future: Some(minutes),
+        }),
         keys: vec![Named {
             name: "bench".into(),
             until: None,

@@ -73,6 +73,8 @@ pub struct Opened {
 
 /// How a request ended.
 enum End {
+    /// A handshake proved nothing, and its sender wants an answer of its own then.
+    Denied(Refusal, Answer),
     /// A handshake was answered.
     Greeted(Answer),
     /// Refused as a whole; the seconds are for `Retry-After`.
@@ -175,6 +177,7 @@ impl Gateway {
                 record.authentic(&authentic, looked);
                 Ok(authentic)
             }
+            Entry::Denied(refusal, answer) => Err(End::Denied(refusal, answer)),
             Entry::Greeted(answer) => Err(End::Greeted(answer)),
             Entry::Refused(refusal, looked) => {
                 record.looked = looked;
@@ -343,6 +346,14 @@ impl Gateway {
         self.telemetry.request(metrics, &record.access(metrics, answer, now), now);
     }
 
+    /// A guess costs its client.
+    fn refused(&self, client: &Client, refusal: Refusal, record: &mut Record) {
+        if answer::is_authentication(refusal) {
+            self.charge(client, refusal, self.clock.now().steady);
+        }
+        record.end(refusal.into(), Reason::Refusal(refusal));
+    }
+
     /// From what happened to what the sender is told, and into the record.
     fn conclude(&self, source: &Source, client: Client, end: End, record: &mut Record) -> Answer {
         match end {
@@ -350,11 +361,12 @@ impl Gateway {
                 record.end(Outcome::Handshake, Reason::None);
                 answer
             }
+            End::Denied(refusal, answer) => {
+                self.refused(&client, refusal, record);
+                answer
+            }
             End::Refused(refusal, retry_after) => {
-                if answer::is_authentication(refusal) {
-                    self.charge(&client, refusal, self.clock.now().steady);
-                }
-                record.end(refusal.into(), Reason::Refusal(refusal));
+                self.refused(&client, refusal, record);
                 match refusal {
                     Refusal::Method => Answer::method_not_allowed(&source.methods()),
                     refusal => source.answers.refuse(refusal, retry_after),

@@ -16,7 +16,7 @@ use crate::{
         answer::{Answer, AnswerPolicy},
         authenticate::{Authentic, Authenticator, Rejection},
         check::{Checker, Offence, Policy},
-        greet::{Greeter, Greeting},
+        greet::{Denial, Greeter, Greeting},
         json::{Document, Limits},
         receive::{Client, Received},
         recognize::{Pattern, Recognizer},
@@ -204,6 +204,8 @@ pub struct Parcel {
 pub enum Entry {
     /// Its sender is proved, and it is no handshake.
     Admitted(Authentic, Looked),
+    /// It looks like a handshake and proves nothing, and its sender wants this answer then.
+    Denied(Refusal, Answer),
     /// It is a handshake, and this answers it.
     Greeted(Answer),
     /// It is refused; what was looked at, if anything was.
@@ -264,18 +266,30 @@ impl Source {
     /// a signature that is missing: a body made of the sender's test alone, where the operator allows that.
     pub fn enter(&self, received: Received, now: Timestamp) -> Entry {
         if let Some(greeting) = self.greeter.before(&received, now) {
-            return greeting.into();
+            return self.entry(greeting);
         }
         match self.authenticator.admit(received, now) {
             Ok((authentic, looked)) => match self.greeter.after(&authentic) {
-                Some(greeting) => greeting.into(),
+                Some(greeting) => self.entry(greeting),
                 None => Entry::Admitted(authentic, looked),
             },
             Err(rejection) => {
                 let Rejection { refusal, looked, received } = *rejection;
                 let unsigned =
                     (refusal == Refusal::AuthMissing).then(|| self.greeter.unsigned(&received, &self.envelope));
-                unsigned.flatten().map_or(Entry::Refused(refusal, Some(looked)), Entry::from)
+                unsigned.flatten().map_or(Entry::Refused(refusal, Some(looked)), |greeting| self.entry(greeting))
+            }
+        }
+    }
+
+    fn entry(&self, greeting: Greeting) -> Entry {
+        match greeting {
+            Ok(answer) => Entry::Greeted(answer),
+            Err(Denial { refusal, status: None }) => Entry::Refused(refusal, None),
+            Err(Denial { refusal, status: Some(status) }) => {
+                let allow = Answer::method_not_allowed(&self.methods());
+                let answer = if status == allow.status { allow } else { self.refuse(refusal, None) };
+                Entry::Denied(refusal, Answer { status, ..answer })
             }
         }
     }
@@ -292,7 +306,7 @@ impl Source {
 
     /// What is to happen to one event: its own test, its type, its filters, its schema, its identity, in this order.
     pub fn plan(&self, authentic: &Authentic, event: Event<'_>, size: Option<usize>) -> (Plan, Option<Answer>) {
-        if let Some(Ok(answer)) = self.greeter.event(authentic.received(), event.value()) {
+        if let Some(Ok(answer)) = self.greeter.event(authentic, event.value()) {
             return (Plan::Decided(Verdict::Handshake, None), Some(answer));
         }
         let document = OnceLock::new();
@@ -364,12 +378,6 @@ impl Source {
     fn target(&self, event_type: Option<&str>) -> Arc<Target> {
         let routed = event_type.and_then(|name| self.delivery.routes.iter().find(|(pattern, _)| pattern.matches(name)));
         routed.map_or_else(|| self.delivery.target.clone(), |(_, target)| target.clone())
-    }
-}
-
-impl From<Greeting> for Entry {
-    fn from(greeting: Greeting) -> Self {
-        greeting.map_or_else(|refusal| Self::Refused(refusal, None), Self::Greeted)
     }
 }
 

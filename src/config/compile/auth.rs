@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use data_encoding::{BASE64, HEXLOWER_PERMISSIVE};
 use http::HeaderName;
+use unicode_normalization::UnicodeNormalization as _;
 
 use super::{Context, jwk};
 use crate::{
     config::{
         At,
         raw::{
-            auth::{Decode, Form, Hash, KeyForm, Kind, Rule},
+            auth::{Decode, Form, Hash, KeyForm, Kind, Normalize, Rule},
             secret::SecretSource,
         },
     },
@@ -63,7 +64,9 @@ impl Context<'_> {
         };
         // What a token claims is known to its scheme alone, which looks at these conditions by itself.
         let require = if rule.kind.value == Kind::Jwt { Vec::new() } else { self.conditions(&rule.require)? };
-        let rule = authenticate::Rule { when: when?, each, scheme, require };
+        let mut when = when?;
+        when.retain(|condition| condition.decided().is_none());
+        let rule = authenticate::Rule { when, each, scheme, require };
         Some((rule, secrets.first().map(|named| named.key.clone())))
     }
 
@@ -191,7 +194,13 @@ fn hash(written: Hash) -> hmac::Hash {
 pub(super) fn key_bytes(form: &KeyForm, secret: &Secret) -> Result<Secret, String> {
     let (bytes, decode) = stripped(form, secret);
     let mut key = match decode {
-        Decode::Utf8 => bytes.to_vec(),
+        Decode::Utf8 => match &form.normalize {
+            Some(At { value: Normalize::Nfkd, .. }) => {
+                let text = std::str::from_utf8(bytes).map_err(|_| "it is not text".to_owned())?;
+                text.nfkd().collect::<String>().into_bytes()
+            }
+            None => bytes.to_vec(),
+        },
         Decode::Base64 => BASE64.decode(bytes).map_err(|_| "it is not base64".to_owned())?,
         Decode::Hex => HEXLOWER_PERMISSIVE.decode(bytes).map_err(|_| "it is not hex".to_owned())?,
         Decode::Jwk | Decode::Pem | Decode::Spki => return Err("a shared key is no public key".to_owned()),

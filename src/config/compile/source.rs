@@ -4,7 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use http::{HeaderName, HeaderValue};
 
-use super::{Context, Sender, auth::Secrets, text::is_part_of};
+use super::{
+    Context, Sender,
+    auth::{Secrets, key_bytes},
+    text::is_part_of,
+};
 use crate::{
     config::{
         At, Key,
@@ -81,7 +85,7 @@ impl Context<'_> {
             },
             media_types: media_types(&written.content_types),
             authenticator: authenticator.ok()?,
-            greeter: Greeter { rules: greeter?, public_url, key: secrets.first().map(|named| named.key.clone()) },
+            greeter: Greeter { rules: greeter?, public_url, keys: self.reply_keys(secrets) },
             limit: limit.flatten(),
             envelope: envelope?,
             recognizer: recognizer?,
@@ -98,6 +102,14 @@ impl Context<'_> {
         };
         let provider = written.provider.as_ref().map(|id| id.value.clone());
         Some((source, Sender { path: written.path.value.0.clone(), provider, rules }))
+    }
+
+    /// What replies are signed with: the keys of the first keyed rule, whose mistakes that rule has reported.
+    fn reply_keys(&self, secrets: Secrets) -> Secrets {
+        match self.written.auth.iter().find(|rule| rule.kind.value == Kind::Hmac) {
+            Some(rule) => secrets.iter().filter_map(|named| named.map(|it| key_bytes(&rule.key, it)).ok()).collect(),
+            None => secrets,
+        }
     }
 
     fn greeter(&mut self, secrets: &Secrets) -> Option<Vec<crate::stages::greet::Handshake>> {

@@ -37,7 +37,7 @@ impl Context<'_> {
     }
 
     fn keeps_secret<'s>(&mut self, selectors: impl IntoIterator<Item = &'s Selector>, key: &Key) -> bool {
-        let tells = selectors.into_iter().any(|selector| selector.place == Place::Secret);
+        let tells = selectors.into_iter().any(Selector::tells_secret);
         if tells {
             self.error(key, "the secret has no place here", "`secret` stands only in the `message` of a `digest`");
         }
@@ -69,6 +69,9 @@ const SELECTORS: &str = "selectors are `header:N`, `query:N`, `form:N`, `json:/p
 
 /// Whether a signature over `part` also covers `wanted`.
 pub(super) fn is_part_of(wanted: &Selector, part: &Selector) -> bool {
+    if let Place::Joined(template) = &wanted.place {
+        return template.selectors().all(|wanted| is_part_of(wanted, part));
+    }
     let in_body = matches!(wanted.place, Place::Form(_) | Place::Json(_) | Place::Raw(_) | Place::Body);
     let in_url = matches!(wanted.place, Place::Query(_) | Place::RawQuery | Place::Path);
     wanted.place == part.place
@@ -76,4 +79,5 @@ pub(super) fn is_part_of(wanted: &Selector, part: &Selector) -> bool {
         || (in_url && matches!(part.place, Place::Url))
         || (matches!(wanted.place, Place::Query(_)) && part.place == Place::RawQuery)
         || wanted.is_fixed()
+        || matches!(&wanted.place, Place::Header(name) if part.lists_header(name))
 }

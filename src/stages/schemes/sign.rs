@@ -99,7 +99,11 @@ impl Pen<'_> {
                     let text = texts.first().map_or("", String::as_str);
                     self.fill(selector, text, &mut request, &mut Fields::new());
                 }
-                Condition::Absent(_) | Condition::Matches(..) | Condition::Present(_) | Condition::Same(..) => {}
+                Condition::Absent(_)
+                | Condition::Any(_)
+                | Condition::Matches(..)
+                | Condition::Present(_)
+                | Condition::Same(..) => {}
             }
         }
         if rule.each.is_some() {
@@ -209,6 +213,7 @@ impl Pen<'_> {
             | Place::Form(_)
             | Place::Header(_)
             | Place::Headers(_)
+            | Place::Joined(_)
             | Place::Json(_)
             | Place::Method
             | Place::Path
@@ -292,6 +297,7 @@ fn put(selector: &Selector, value: &str, request: &mut Received) -> Result<(), U
         Place::Body
         | Place::Claim(_)
         | Place::Form(_)
+        | Place::Joined(_)
         | Place::Json(_)
         | Place::Method
         | Place::Path

@@ -1,10 +1,13 @@
 //! Selectors: where in a request a value lies, and what is done with it.
 //!
 //! `header:N` `header:N*` `query:N` `form:N` `json:/pointer` `raw:/pointer` `sig.K` `claim:/pointer` `method` `path`
-//! `raw_query` `url` `body` `secret` `type`, then transforms after bars: see [`Transform`]. Settings are put in when the configuration is read, so none are left here.
+//! `raw_query` `url` `body` `secret` `type`, or several of them in one text (`{json:/resource}.{json:/action}`), then
+//! transforms after bars: see [`Transform`]. Settings are put in when the configuration is read, so none are left here.
 
+mod forms;
 mod place;
 mod transform;
+mod urls;
 
 use std::{borrow::Cow, fmt, sync::OnceLock};
 
@@ -16,6 +19,7 @@ use crate::{
     stages::{
         json::{self, Document, Value},
         receive::Received,
+        template::Template,
     },
 };
 
@@ -82,9 +86,13 @@ impl<'a> Facts<'a> {
 impl Selector {
     /// Parses the written form; `setting` looks a setting up.
     pub fn parse(text: &str, setting: &dyn Fn(&str) -> Option<String>) -> Result<Self, String> {
-        let mut parts = text.split('|');
-        let place = Place::parse(parts.next().unwrap_or_default(), setting)?;
-        let transforms = parts.map(Transform::parse).collect::<Result<_, _>>()?;
+        let (place, transforms) = divide(text);
+        let place = if place.contains('{') {
+            Place::Joined(Template::parse(place, setting)?)
+        } else {
+            Place::parse(place, setting)?
+        };
+        let transforms = transforms.map(Transform::parse).collect::<Result<_, _>>()?;
         Ok(Self { place, transforms, text: text.to_owned() })
     }
 
@@ -102,7 +110,7 @@ impl Selector {
 
     /// Whether the value goes through a keyed digest.
     pub fn is_keyed(&self) -> bool {
-        self.transforms.contains(&Transform::HmacSha256)
+        self.transforms.iter().any(|it| matches!(it, Transform::Hmac(_)))
     }
 
     /// Finds the value and transforms it.
@@ -116,12 +124,34 @@ impl Selector {
 
     /// Whether the value can be part of what a body signature covers.
     pub fn is_in_body(&self) -> bool {
+        if let Place::Joined(template) = &self.place {
+            return template.selectors().any(Self::is_in_body);
+        }
         matches!(self.place, Place::Body | Place::Form(_) | Place::Json(_) | Place::Raw(_) | Place::Type)
+    }
+
+    /// Whether the secret is a part of it.
+    pub fn tells_secret(&self) -> bool {
+        if let Place::Joined(template) = &self.place {
+            return template.selectors().any(Self::tells_secret);
+        }
+        self.place == Place::Secret
+    }
+
+    /// Whether the value holds this header, whatever the sender lists.
+    pub fn lists_header(&self, name: &HeaderName) -> bool {
+        self.transforms.iter().any(|it| matches!(it, Transform::ListedHeaders(demanded) if demanded.contains(name)))
     }
 
     /// Whether no sender can change the value.
     pub fn is_fixed(&self) -> bool {
         matches!(self.place, Place::Secret | Place::Text(_))
+    }
+
+    /// The value, where it is a setting as it is.
+    pub fn constant(&self) -> Option<&str> {
+        let Place::Text(text) = &self.place else { return None };
+        self.transforms.is_empty().then_some(text)
     }
 
     /// Every value that lies there, each transformed.
@@ -134,4 +164,21 @@ impl Selector {
     pub fn binds_body(&self) -> bool {
         self.place == Place::Body && self.transforms.iter().all(Transform::is_faithful)
     }
+}
+
+/// A selector's place and its transforms. A bar within braces belongs to one of the values that are joined.
+fn divide(text: &str) -> (&str, std::str::Split<'_, char>) {
+    let mut depth = 0_usize;
+    let end = text.find(|letter| {
+        match letter {
+            '{' => depth += 1,
+            '}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        letter == '|' && depth == 0
+    });
+    let (place, rest) = text.split_at(end.unwrap_or(text.len()));
+    let mut transforms = rest.split('|');
+    transforms.next();
+    (place, transforms)
 }

@@ -4,8 +4,11 @@ use std::borrow::Cow;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::{Ambiguous, Facts, Found};
-use crate::stages::json::{Pointer, Value};
+use super::{Ambiguous, Facts, Found, forms::parameter};
+use crate::stages::{
+    json::{Pointer, Value},
+    template::Template,
+};
 
 /// A place in a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +23,8 @@ pub enum Place {
     Header(HeaderName),
     /// The headers whose names begin so; as one value, only one of them may be there.
     Headers(String),
+    /// Several values in one text; nothing where one of them is absent.
+    Joined(Template),
     /// The text or number at a JSON pointer; other kinds of values count as absent.
     Json(Pointer),
     /// The method.
@@ -96,6 +101,7 @@ impl Place {
             Self::Body
             | Self::Claim(_)
             | Self::Form(_)
+            | Self::Joined(_)
             | Self::Json(_)
             | Self::Method
             | Self::Path
@@ -118,6 +124,7 @@ impl Place {
             Self::Form(name) => parameter(&facts.received.body, name)?,
             Self::Header(name) => only(head.headers.get_all(name).iter().map(HeaderValue::as_bytes))?,
             Self::Headers(start) => only(starting_with(&head.headers, start))?,
+            Self::Joined(template) => template.render(facts)?.map(Cow::Owned),
             Self::Json(pointer) => facts.value().and_then(|value| value.at(pointer)).and_then(scalar),
             Self::Method => Some(Cow::Borrowed(head.method.as_str().as_bytes())),
             Self::Path => Some(Cow::Borrowed(head.path.as_bytes())),
@@ -164,31 +171,4 @@ fn only<'a>(mut values: impl Iterator<Item = &'a [u8]>) -> Found<'a> {
 
 fn starting_with<'a>(headers: &'a HeaderMap, start: &str) -> impl Iterator<Item = &'a [u8]> {
     headers.iter().filter(move |(name, _)| name.as_str().starts_with(start)).map(|(_, value)| value.as_bytes())
-}
-
-/// The one parameter of this name.
-fn parameter<'a>(form: &'a [u8], name: &str) -> Found<'a> {
-    let mut found = None;
-    for (key, value) in pairs(form) {
-        if key == name.as_bytes() && found.replace(value).is_some() {
-            return Err(Ambiguous);
-        }
-    }
-    Ok(found)
-}
-
-/// The parameters in their order, names and values with `+` and percent escapes decoded once.
-pub(super) fn pairs(form: &[u8]) -> impl Iterator<Item = (Cow<'_, [u8]>, Cow<'_, [u8]>)> {
-    form.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()).map(|pair| {
-        let at = pair.iter().position(|byte| *byte == b'=').unwrap_or(pair.len());
-        (decode(&pair[..at]), decode(pair.get(at + 1..).unwrap_or_default()))
-    })
-}
-
-fn decode(text: &[u8]) -> Cow<'_, [u8]> {
-    if text.contains(&b'+') {
-        let spaced: Vec<u8> = text.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
-        return Cow::Owned(percent_encoding::percent_decode(&spaced).collect());
-    }
-    percent_encoding::percent_decode(text).into()
 }
