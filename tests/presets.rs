@@ -146,12 +146,15 @@ fn row(page: &mut String, id: &str, preset: &Preset) {
         signed &= !warnings.iter().any(|warning| warning.contains(EXPECTED[0]));
         named.extend(scheme.map(|name| if Some(name) == default { format!("**{name}**") } else { name.to_owned() }));
     }
-    let parts: Vec<String> =
-        preset.events.id.iter().map(|part| format!("`{}`", part.value.0.replace('|', "\\|"))).collect();
-    let identity = match (preset.dedup.enabled.value, parts.is_empty()) {
+    let identities = preset.events.id.0.iter().map(|parts| {
+        let parts = parts.iter().map(|part| format!("`{}`", part.value.0.replace('|', "\\|")));
+        parts.collect::<Vec<_>>().join(", ")
+    });
+    let identities: Vec<String> = identities.collect();
+    let identity = match (preset.dedup.enabled.value, identities.is_empty()) {
         (false, _) => "none".to_owned(),
         (true, true) => "the event's bytes".to_owned(),
-        (true, false) => parts.join(", "),
+        (true, false) => identities.join("; or "),
     };
     let _ = writeln!(
         page,

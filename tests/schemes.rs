@@ -88,10 +88,11 @@ fn load(
     let list = |items: Vec<String>| items.join(", ");
     let secrets =
         list(secrets.iter().map(|secret| format!("{{ value = {} }}", Value::from(secret.as_str()))).collect());
-    let settings = list(settings.iter().map(|(name, value)| format!("{name} = {value}")).collect());
+    let settings: Vec<_> = settings.iter().map(|(name, value)| format!("settings.{name} = {value}")).collect();
+    let settings = settings.join("\n");
     let text = format!(
         "[server]\npublic_url = \"{}://{}\"\n[upstreams.app]\nurl = \"http://127.0.0.1:9/\"\n[sources.s]\npath = \"{}\"\n\
-         upstream = \"app\"\nsecrets = [{secrets}]\nsettings = {{ {settings} }}\nallow_weak_secret = true\n{rules}\n",
+         upstream = \"app\"\nsecrets = [{secrets}]\n{settings}\nallow_weak_secret = true\n{rules}\n",
         url.scheme_str().unwrap(),
         url.authority().unwrap(),
         url.path(),
@@ -179,6 +180,11 @@ fn what_protects_nothing_is_refused() {
         ),
         ("[[sources.s.auth]]\nkind = \"basic\"".to_owned(), "it must be `user:password`"),
         ("[[sources.s.auth]]\nkind = \"ed25519\"\nsignature.from = \"header:x-a\"".to_owned(), "not a PEM public key"),
+        (format!("events.forms = true\ndelivery.batch = \"array\"\n{HMAC}"), "a form cannot stand in an array"),
+        (
+            format!("settings.version = 1\n{}", hmac("when = { equal = [\"setting:version\", \"2\"] }")),
+            "no rule of the source applies",
+        ),
         (
             "[[sources.s.auth]]\nkind = \"ecdsa\"\nhash = \"sha512\"\nsignature.from = \"header:x-a\"".to_owned(),
             "no choice of hashes",

@@ -153,7 +153,7 @@ impl Gateway {
             record.verdicts = vec![Verdict::Handshake; plans.len()];
             return Err(End::Greeted(answer));
         }
-        self.limit_events(source, &authentic, &plans, record).await?;
+        self.limit_events(source, &plans, record).await?;
         if plans.iter().any(Plan::is_rejected) {
             // One event that is rejected takes the request with it, and nothing of it has been claimed (I15).
             let mut rejected = Vec::new();
@@ -195,15 +195,9 @@ impl Gateway {
     }
 
     /// Charged one per event, in the bucket that the event's own values name.
-    async fn limit_events(
-        &self,
-        source: &Source,
-        authentic: &Authentic,
-        plans: &[Plan],
-        record: &mut Record,
-    ) -> Result<(), End> {
+    async fn limit_events(&self, source: &Source, plans: &[Plan], record: &mut Record) -> Result<(), End> {
         let Some(limit) = source.limit.as_ref().filter(|limit| !limit.by.is_empty()) else { return Ok(()) };
-        for (key, events) in limit.charges(authentic, plans) {
+        for (key, events) in Limit::charges(plans) {
             self.take(source, limit, key, events, record).await?;
         }
         Ok(())

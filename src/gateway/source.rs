@@ -1,10 +1,6 @@
 //! A source as it runs: the settings of every stage, and what they make of one event.
 
-use std::{
-    net::IpAddr,
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, header::CONTENT_TYPE};
@@ -17,12 +13,11 @@ use crate::{
         authenticate::{Authentic, Authenticator, Rejection},
         check::{Checker, Offence, Policy},
         greet::{Denial, Greeter, Greeting},
-        json::{Document, Limits},
         receive::{Client, Received},
         recognize::{Pattern, Recognizer},
         schemes::Looked,
         selector::{Facts, Selector},
-        split::{self, Batch, Envelope, Event},
+        split::{Batch, Envelope, Event},
         vouch::Voucher,
         words::{Cause, Refusal, Verdict},
     },
@@ -194,6 +189,8 @@ pub struct Parcel {
     pub batch: Option<(usize, usize)>,
     /// Whether the event is all there is in the body.
     pub is_whole_body: bool,
+    /// The bucket that it is charged to, where the source's limit is divided.
+    pub bucket: Option<BucketKey>,
     /// Where it goes.
     pub target: Arc<Target>,
 }
@@ -299,9 +296,7 @@ impl Source {
         if !self.media_types.take(authentic.head().headers.get(CONTENT_TYPE)) {
             return Err(Refusal::MediaType);
         }
-        let document = Document::parse(authentic.body().clone(), &Limits::default())
-            .map_err(|malformed| malformed.fault.refusal())?;
-        Ok(split::split(document, &self.envelope)?)
+        self.envelope.read(authentic.received())
     }
 
     /// What is to happen to one event: its own test, its type, its filters, its schema, its identity, in this order.
@@ -309,8 +304,9 @@ impl Source {
         if let Some(Ok(answer)) = self.greeter.event(authentic, event.value()) {
             return (Plan::Decided(Verdict::Handshake, None), Some(answer));
         }
-        let document = OnceLock::new();
-        let facts = Facts { event: Some(event.value()), ..Facts::of(authentic.received(), "", &document) };
+        let received = authentic.received();
+        let document = authentic.document();
+        let facts = Facts { event: Some(event.value()), root: Some(event.root()), ..Facts::of(received, "", document) };
         let event_type = self.recognizer.event_type(&facts);
         let names = event_type.as_ref().map(|known| (known.name.as_ref(), known.sent.as_ref()));
         let known = self.recognizer.knows(event_type.as_ref());
@@ -343,7 +339,8 @@ impl Source {
         event: Event<'_>,
         size: Option<usize>,
     ) -> Result<Box<Parcel>, Verdict> {
-        let bytes = event.bytes();
+        // In an array there is JSON, also where it came in a form.
+        let bytes = if self.delivery.as_array { event.value().bytes() } else { event.bytes() };
         let digest = Digest::of(&bytes);
         let key = match (self.recognizer.identity(facts), self.dedup.on_missing) {
             (Some(parts), _) => Some(EventKey::new(&self.name, parts.iter().map(Vec::as_slice))),
@@ -356,8 +353,10 @@ impl Source {
         let target = self.target(event_type);
         let batch = size.map(|size| (event.index() + 1, size));
         let event_type = event_type.map(str::to_owned);
-        let is_whole_body = bytes.len() == facts.received.body.len();
-        Ok(Box::new(Parcel { key, digest, event_type, bytes, batch, is_whole_body, target }))
+        let is_whole_body = event.is_whole_body() && !self.delivery.as_array;
+        let buckets = self.limit.as_ref().filter(|limit| !limit.by.is_empty());
+        let bucket = buckets.map(|limit| limit.bucket(&Facts { event_type: event_type.as_deref(), ..facts.clone() }));
+        Ok(Box::new(Parcel { key, digest, event_type, bytes, batch, is_whole_body, bucket, target }))
     }
 
     /// An identity for an event whose repeats cannot be told: no other event has it.
@@ -371,7 +370,9 @@ impl Source {
         let (bytes, digest) = (authentic.body().clone(), Digest::of(authentic.body()));
         let key = Some(EventKey::of_bytes(&self.name, &digest));
         let target = self.target(None);
-        let parcel = Parcel { key, digest, event_type: None, bytes, batch: None, is_whole_body: true, target };
+        let buckets = self.limit.as_ref().filter(|limit| !limit.by.is_empty());
+        let bucket = buckets.map(|limit| limit.bucket(&Facts::of(authentic.received(), "", authentic.document())));
+        let parcel = Parcel { key, digest, event_type: None, bytes, batch: None, is_whole_body: true, bucket, target };
         Plan::Deliver(Box::new(parcel), None)
     }
 
@@ -398,10 +399,9 @@ impl Plan {
 
 impl Limit {
     /// How many events each bucket is charged for, in the order the buckets first occur.
-    pub fn charges(&self, authentic: &Authentic, plans: &[Plan]) -> Vec<(BucketKey, u32)> {
+    pub fn charges(plans: &[Plan]) -> Vec<(BucketKey, u32)> {
         let mut charges: Vec<(BucketKey, u32)> = Vec::new();
-        for parcel in plans.iter().filter_map(Plan::parcel) {
-            let key = self.bucket(authentic, parcel);
+        for key in plans.iter().filter_map(Plan::parcel).filter_map(|parcel| parcel.bucket) {
             match charges.iter_mut().find(|(known, _)| *known == key) {
                 Some((_, count)) => *count += 1,
                 None => charges.push((key, 1)),
@@ -411,15 +411,8 @@ impl Limit {
     }
 
     /// Absent values count as empty ones.
-    fn bucket(&self, authentic: &Authentic, parcel: &Parcel) -> BucketKey {
-        let event = Document::parse(parcel.bytes.clone(), &Limits::default()).ok();
-        let unparsed = OnceLock::new();
-        let facts = Facts {
-            event: event.as_ref().map(Document::root),
-            event_type: parcel.event_type.as_deref(),
-            ..Facts::of(authentic.received(), "", &unparsed)
-        };
-        let values: Vec<_> = self.by.iter().map(|by| by.find(&facts).ok().flatten().unwrap_or_default()).collect();
+    fn bucket(&self, facts: &Facts<'_>) -> BucketKey {
+        let values: Vec<_> = self.by.iter().map(|by| by.find(facts).ok().flatten().unwrap_or_default()).collect();
         BucketKey::new(values.iter().map(AsRef::as_ref))
     }
 }

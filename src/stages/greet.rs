@@ -14,11 +14,11 @@ use crate::{
     stages::{
         answer::Answer,
         authenticate::Authentic,
-        json::{Document, Limits, Value},
+        json::{Document, Value},
         receive::Received,
         schemes::{Named, token::Fingerprint},
         selector::{Ambiguous, Facts, Selector},
-        split::{self, Envelope},
+        split::Envelope,
         template::{Condition, Template},
         words::Refusal,
     },
@@ -137,8 +137,7 @@ impl Greeter {
         if rules.is_empty() {
             return None;
         }
-        let document = Document::parse(received.body.clone(), &Limits::default()).ok()?;
-        let batch = split::split(document, envelope).ok()?;
+        let batch = envelope.read(received).ok()?;
         let unparsed = OnceLock::new();
         let mut answer = None;
         for event in batch.events() {

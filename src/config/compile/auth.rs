@@ -72,7 +72,8 @@ impl Context<'_> {
 
     /// Elements that are signed one by one must be the events: others would come through unsigned.
     fn each(&mut self, pointer: &At<crate::config::Pointer>) -> Option<Pointer> {
-        if self.written.events.split.as_ref().map(|split| &split.value) != Some(&pointer.value) {
+        let split = self.written.events.split.as_ref().map_or(&[][..], |split| split);
+        if !matches!(split, [only] if only.value == pointer.value) {
             let help = format!("write `split = \"{}\"` in `events`", pointer.value.0);
             self.error(&pointer.key, "the events of this source are not what is signed", help);
             return None;

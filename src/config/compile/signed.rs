@@ -145,7 +145,8 @@ impl Context<'_> {
             return None;
         }
         for message in messages {
-            self.signed.extend(message.selectors().cloned());
+            let parts = message.selectors().map(|part| (part.clone(), rule.each.is_some()));
+            self.signed.extend(parts);
         }
         let require = self.conditions(&rule.require)?;
         let whole = messages.iter().all(|message| binds_body(message, &require));

@@ -4,7 +4,7 @@ use super::Context;
 use crate::{
     config::{At, Key, raw::secret::SettingValue},
     stages::{
-        json::Pointer,
+        json::{Path, Pointer},
         selector::{Place, Selector},
         template::Template,
     },
@@ -50,6 +50,12 @@ impl Context<'_> {
         parsed.map_err(|fault| self.error(&written.key, fault.to_string(), "for example \"/data/id\"")).ok()
     }
 
+    /// A JSON pointer with `*` in it.
+    pub(super) fn path(&mut self, written: &At<crate::config::Pointer>) -> Option<Path> {
+        let parsed = Path::parse(&written.value.0);
+        parsed.map_err(|fault| self.error(&written.key, fault.to_string(), "for example \"/data/*/id\"")).ok()
+    }
+
     /// A setting's text.
     fn setting(&self, name: &str) -> Option<String> {
         match &self.settings.get(name)?.value {
@@ -72,7 +78,10 @@ pub(super) fn is_part_of(wanted: &Selector, part: &Selector) -> bool {
     if let Place::Joined(template) = &wanted.place {
         return template.selectors().all(|wanted| is_part_of(wanted, part));
     }
-    let in_body = matches!(wanted.place, Place::Form(_) | Place::Json(_) | Place::Raw(_) | Place::Body);
+    let in_body = matches!(
+        wanted.place,
+        Place::Form(_) | Place::Json(_) | Place::Name(..) | Place::Raw(_) | Place::Whole(_) | Place::Body
+    );
     let in_url = matches!(wanted.place, Place::Query(_) | Place::RawQuery | Place::Path);
     wanted.place == part.place
         || (in_body && part.binds_body())

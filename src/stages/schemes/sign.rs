@@ -216,6 +216,7 @@ impl Pen<'_> {
             | Place::Joined(_)
             | Place::Json(_)
             | Place::Method
+            | Place::Name(..)
             | Place::Path
             | Place::Query(_)
             | Place::Raw(_)
@@ -223,7 +224,8 @@ impl Pen<'_> {
             | Place::Secret
             | Place::Text(_)
             | Place::Type
-            | Place::Url => {
+            | Place::Url
+            | Place::Whole(_) => {
                 // What cannot be put there shows when the signed text is found to be incomplete.
                 let _ = put(selector, value, request);
             }
@@ -300,6 +302,7 @@ fn put(selector: &Selector, value: &str, request: &mut Received) -> Result<(), U
         | Place::Joined(_)
         | Place::Json(_)
         | Place::Method
+        | Place::Name(..)
         | Place::Path
         | Place::Raw(_)
         | Place::RawQuery
@@ -307,7 +310,8 @@ fn put(selector: &Selector, value: &str, request: &mut Received) -> Result<(), U
         | Place::Signature(_)
         | Place::Text(_)
         | Place::Type
-        | Place::Url => Err(Unsignable::Place(format!("`{selector:?}`"))),
+        | Place::Url
+        | Place::Whole(_) => Err(Unsignable::Place(format!("`{selector:?}`"))),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Selectors: where in a request a value lies, and what is done with it.
 //!
-//! `header:N` `header:N*` `query:N` `form:N` `json:/pointer` `raw:/pointer` `sig.K` `claim:/pointer` `method` `path`
+//! `header:N` `header:N*` `query:N` `form:N` `json:/pointer` `raw:/pointer` `name:/pointer/*` `whole:/pointer` `sig.K` `claim:/pointer` `method` `path`
 //! `raw_query` `url` `body` `secret` `type`, or several of them in one text (`{json:/resource}.{json:/action}`), then
 //! transforms after bars: see [`Transform`]. Settings are put in when the configuration is read, so none are left here.
 
@@ -58,6 +58,8 @@ pub struct Facts<'a> {
     pub fields: &'a [(&'a str, &'a str)],
     /// The event in question, or else the whole body is looked at.
     pub event: Option<Value<'a>>,
+    /// All that the event came with, or else the whole body is looked at.
+    pub root: Option<Value<'a>>,
     /// The event's type, once it is known.
     pub event_type: Option<&'a str>,
     /// The claims of the verified token.
@@ -71,15 +73,32 @@ pub struct Facts<'a> {
 impl<'a> Facts<'a> {
     /// Looks at the request alone.
     pub fn of(received: &'a Received, public_url: &'a str, document: &'a OnceLock<Option<Document>>) -> Self {
-        Self { received, public_url, fields: &[], event: None, event_type: None, claims: None, key: None, document }
+        Self {
+            received,
+            public_url,
+            fields: &[],
+            event: None,
+            root: None,
+            event_type: None,
+            claims: None,
+            key: None,
+            document,
+        }
     }
 
     /// The event, or the whole body when it is JSON.
     pub(in crate::stages) fn value(&self) -> Option<Value<'a>> {
-        self.event.or_else(|| {
-            let parse = || Document::parse(self.received.body.clone(), &json::Limits::default()).ok();
-            self.document.get_or_init(parse).as_ref().map(Document::root)
-        })
+        self.event.or_else(|| self.body())
+    }
+
+    /// All that the event came with, or the whole body when it is JSON.
+    fn whole(&self) -> Option<Value<'a>> {
+        self.root.or_else(|| self.body())
+    }
+
+    fn body(&self) -> Option<Value<'a>> {
+        let parse = || Document::parse(self.received.body.clone(), &json::Limits::default()).ok();
+        self.document.get_or_init(parse).as_ref().map(Document::root)
     }
 }
 
@@ -108,6 +127,12 @@ impl Selector {
         Self { transforms: Vec::new(), ..self.clone() }
     }
 
+    /// The same transforms of what lies at another place.
+    #[must_use]
+    pub fn moved(&self, place: Place) -> Self {
+        Self { place, ..self.clone() }
+    }
+
     /// Whether the value goes through a keyed digest.
     pub fn is_keyed(&self) -> bool {
         self.transforms.iter().any(|it| matches!(it, Transform::Hmac(_)))
@@ -127,7 +152,16 @@ impl Selector {
         if let Place::Joined(template) = &self.place {
             return template.selectors().any(Self::is_in_body);
         }
-        matches!(self.place, Place::Body | Place::Form(_) | Place::Json(_) | Place::Raw(_) | Place::Type)
+        matches!(
+            self.place,
+            Place::Body
+                | Place::Form(_)
+                | Place::Json(_)
+                | Place::Name(..)
+                | Place::Raw(_)
+                | Place::Type
+                | Place::Whole(_)
+        )
     }
 
     /// Whether the secret is a part of it.

@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use super::{Ambiguous, Facts, Found, forms::parameter};
 use crate::stages::{
     json::{Pointer, Value},
+    pattern::Pattern,
     template::Template,
 };
 
@@ -29,6 +30,8 @@ pub enum Place {
     Json(Pointer),
     /// The method.
     Method,
+    /// The name of the first member of the object there whose name matches.
+    Name(Pointer, Names),
     /// The path as sent.
     Path,
     /// A query parameter that may occur once, decoded.
@@ -45,8 +48,35 @@ pub enum Place {
     Text(String),
     /// The event's type.
     Type,
+    /// The text or number at a JSON pointer into all that the event came with.
+    Whole(Pointer),
     /// The URL as the sender sees it: the configured public base, then path and query as sent.
     Url,
+}
+
+/// Which names of members are meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Names {
+    /// Those that match.
+    Like(Pattern),
+    /// Those that do not.
+    Unlike(Pattern),
+}
+
+impl Names {
+    fn parse(text: &str) -> Self {
+        match text.strip_prefix('!') {
+            Some(rest) => Self::Unlike(Pattern::new(rest)),
+            None => Self::Like(Pattern::new(text)),
+        }
+    }
+
+    fn mean(&self, name: &str) -> bool {
+        match self {
+            Self::Like(pattern) => pattern.matches(name),
+            Self::Unlike(pattern) => !pattern.matches(name),
+        }
+    }
 }
 
 impl Place {
@@ -73,6 +103,14 @@ impl Place {
         }
         if let Some(pointer) = text.strip_prefix("raw:") {
             return Pointer::parse(pointer).map(Self::Raw).map_err(|error| error.to_string());
+        }
+        if let Some(pointer) = text.strip_prefix("whole:") {
+            return Pointer::parse(pointer).map(Self::Whole).map_err(|error| error.to_string());
+        }
+        if let Some(path) = text.strip_prefix("name:") {
+            let (object, pattern) = path.rsplit_once('/').ok_or_else(|| format!("`{text}` names nothing"))?;
+            let object = Pointer::parse(object).map_err(|error| error.to_string())?;
+            return Ok(Self::Name(object, Names::parse(pattern)));
         }
         if let Some(name) = text.strip_prefix("sig.") {
             return named(name).map(Self::Signature);
@@ -104,6 +142,7 @@ impl Place {
             | Self::Joined(_)
             | Self::Json(_)
             | Self::Method
+            | Self::Name(..)
             | Self::Path
             | Self::Query(_)
             | Self::Raw(_)
@@ -112,7 +151,8 @@ impl Place {
             | Self::Signature(_)
             | Self::Text(_)
             | Self::Type
-            | Self::Url => Ok(self.find(facts)?.into_iter().collect()),
+            | Self::Url
+            | Self::Whole(_) => Ok(self.find(facts)?.into_iter().collect()),
         }
     }
 
@@ -127,6 +167,11 @@ impl Place {
             Self::Joined(template) => template.render(facts)?.map(Cow::Owned),
             Self::Json(pointer) => facts.value().and_then(|value| value.at(pointer)).and_then(scalar),
             Self::Method => Some(Cow::Borrowed(head.method.as_str().as_bytes())),
+            Self::Name(object, names) => {
+                let members = facts.value().and_then(|value| value.at(object)).into_iter().flat_map(Value::members);
+                let mut names = members.map(|(name, _)| name).filter(|name| names.mean(name));
+                names.next().map(|name| Cow::Owned(name.into_owned().into_bytes()))
+            }
             Self::Path => Some(Cow::Borrowed(head.path.as_bytes())),
             Self::Query(name) => parameter(head.query.as_deref().unwrap_or_default().as_bytes(), name)?,
             Self::Raw(pointer) => {
@@ -139,6 +184,7 @@ impl Place {
             }
             Self::Text(text) => Some(Cow::Borrowed(text.as_bytes())),
             Self::Type => facts.event_type.map(|name| Cow::Borrowed(name.as_bytes())),
+            Self::Whole(pointer) => facts.whole().and_then(|value| value.at(pointer)).and_then(scalar),
             Self::Url => {
                 let query = head.query.as_deref().map(|query| format!("?{query}")).unwrap_or_default();
                 Some(Cow::Owned(format!("{}{}{query}", facts.public_url, head.path).into_bytes()))
