@@ -28,7 +28,7 @@ use hooksieve::{
     secret::Secret,
     server::Handler as _,
     stages::{
-        json::{Document, Limits, Pointer},
+        json::{Document, Limits, Path as JsonPath},
         receive::{Client, Head, Received},
         schema::Schema,
         schemes::{
@@ -92,7 +92,7 @@ fn verify(criterion: &mut Criterion) {
 fn cut(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("split");
     let batch = [b"[", vec![EVENT; 100].join(b",".as_slice()).as_slice(), b"]"].concat();
-    let envelope = Envelope { split: Some(Pointer::parse("").unwrap()), ..Envelope::default() };
+    let envelope = Envelope { split: vec![JsonPath::default()], ..Envelope::default() };
     for (name, body) in [("1 event", EVENT.to_vec()), ("100 events", batch)] {
         group.throughput(Throughput::Bytes(body.len() as u64));
         let body = Bytes::from(body);
@@ -204,7 +204,12 @@ fn scheme() -> Scheme {
             encoding: Encoding::Hex,
         },
         messages: vec![Template::parse("{sig.t}.{body}", &|_| None).unwrap()],
-        window: Some(Window { from: vec![selector("sig.t")], unit: Unit::Seconds, past: minutes, future: minutes }),
+        window: Some(Window {
+            from: vec![selector("sig.t")],
+            unit: Unit::Seconds,
+            past: minutes,
+            future: Some(minutes),
+        }),
         keys: vec![Named {
             name: "bench".into(),
             until: None,

@@ -24,6 +24,7 @@ mod sample;
 mod send;
 mod sender;
 mod test;
+mod vectors;
 mod wire;
 
 use std::{

@@ -44,7 +44,7 @@ impl Sample {
         let recognizer = &source.recognizer;
         let mut sample = Self { body: String::new(), headers: Vec::new() };
         let mut event = Value::Object(Map::new());
-        for selector in recognizer.identity.iter().chain(recognizer.types.first()) {
+        for selector in recognizer.identity.iter().take(1).flatten().chain(recognizer.types.first()) {
             let is_type = recognizer.types.contains(selector);
             let value = if is_type { some_type(source, event_type) } else { "evt_${hex}".to_owned() };
             match &selector.place {
@@ -59,7 +59,9 @@ impl Sample {
                 | Place::Form(_)
                 | Place::Header(_)
                 | Place::Headers(_)
+                | Place::Joined(_)
                 | Place::Method
+                | Place::Name(..)
                 | Place::Path
                 | Place::Query(_)
                 | Place::RawQuery
@@ -67,16 +69,17 @@ impl Sample {
                 | Place::Signature(_)
                 | Place::Text(_)
                 | Place::Type
-                | Place::Url => {}
+                | Place::Url
+                | Place::Whole(_) => {}
             }
         }
-        if let Some(pointer) = &source.envelope.unwrap {
+        if let Some(path) = &source.envelope.unwrap {
             let inner = std::mem::replace(&mut event, Value::Object(Map::new()));
-            put(&mut event, pointer, inner)?;
+            put(&mut event, &path.example(), inner)?;
         }
-        if let Some(pointer) = source.envelope.split.as_ref().filter(|pointer| !pointer.is_root()) {
+        if let Some(path) = source.envelope.split.first().filter(|path| !path.is_root()) {
             let inner = std::mem::replace(&mut event, Value::Object(Map::new()));
-            put(&mut event, pointer, Value::Array(vec![inner]))?;
+            put(&mut event, &path.example(), Value::Array(vec![inner]))?;
         }
         sample.body = event.to_string();
         Ok(sample)

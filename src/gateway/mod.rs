@@ -73,6 +73,8 @@ pub struct Opened {
 
 /// How a request ended.
 enum End {
+    /// A handshake proved nothing, and its sender wants an answer of its own then.
+    Denied(Refusal, Answer),
     /// A handshake was answered.
     Greeted(Answer),
     /// Refused as a whole; the seconds are for `Retry-After`.
@@ -151,7 +153,7 @@ impl Gateway {
             record.verdicts = vec![Verdict::Handshake; plans.len()];
             return Err(End::Greeted(answer));
         }
-        self.limit_events(source, &authentic, &plans, record).await?;
+        self.limit_events(source, &plans, record).await?;
         if plans.iter().any(Plan::is_rejected) {
             // One event that is rejected takes the request with it, and nothing of it has been claimed (I15).
             let mut rejected = Vec::new();
@@ -175,6 +177,7 @@ impl Gateway {
                 record.authentic(&authentic, looked);
                 Ok(authentic)
             }
+            Entry::Denied(refusal, answer) => Err(End::Denied(refusal, answer)),
             Entry::Greeted(answer) => Err(End::Greeted(answer)),
             Entry::Refused(refusal, looked) => {
                 record.looked = looked;
@@ -192,15 +195,9 @@ impl Gateway {
     }
 
     /// Charged one per event, in the bucket that the event's own values name.
-    async fn limit_events(
-        &self,
-        source: &Source,
-        authentic: &Authentic,
-        plans: &[Plan],
-        record: &mut Record,
-    ) -> Result<(), End> {
+    async fn limit_events(&self, source: &Source, plans: &[Plan], record: &mut Record) -> Result<(), End> {
         let Some(limit) = source.limit.as_ref().filter(|limit| !limit.by.is_empty()) else { return Ok(()) };
-        for (key, events) in limit.charges(authentic, plans) {
+        for (key, events) in Limit::charges(plans) {
             self.take(source, limit, key, events, record).await?;
         }
         Ok(())
@@ -343,6 +340,14 @@ impl Gateway {
         self.telemetry.request(metrics, &record.access(metrics, answer, now), now);
     }
 
+    /// A guess costs its client.
+    fn refused(&self, client: &Client, refusal: Refusal, record: &mut Record) {
+        if answer::is_authentication(refusal) {
+            self.charge(client, refusal, self.clock.now().steady);
+        }
+        record.end(refusal.into(), Reason::Refusal(refusal));
+    }
+
     /// From what happened to what the sender is told, and into the record.
     fn conclude(&self, source: &Source, client: Client, end: End, record: &mut Record) -> Answer {
         match end {
@@ -350,11 +355,12 @@ impl Gateway {
                 record.end(Outcome::Handshake, Reason::None);
                 answer
             }
+            End::Denied(refusal, answer) => {
+                self.refused(&client, refusal, record);
+                answer
+            }
             End::Refused(refusal, retry_after) => {
-                if answer::is_authentication(refusal) {
-                    self.charge(&client, refusal, self.clock.now().steady);
-                }
-                record.end(refusal.into(), Reason::Refusal(refusal));
+                self.refused(&client, refusal, record);
                 match refusal {
                     Refusal::Method => Answer::method_not_allowed(&source.methods()),
                     refusal => source.answers.refuse(refusal, retry_after),

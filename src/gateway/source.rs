@@ -1,10 +1,6 @@
 //! A source as it runs: the settings of every stage, and what they make of one event.
 
-use std::{
-    net::IpAddr,
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, header::CONTENT_TYPE};
@@ -16,13 +12,12 @@ use crate::{
         answer::{Answer, AnswerPolicy},
         authenticate::{Authentic, Authenticator, Rejection},
         check::{Checker, Offence, Policy},
-        greet::{Greeter, Greeting},
-        json::{Document, Limits},
+        greet::{Denial, Greeter, Greeting},
         receive::{Client, Received},
         recognize::{Pattern, Recognizer},
         schemes::Looked,
         selector::{Facts, Selector},
-        split::{self, Batch, Envelope, Event},
+        split::{Batch, Envelope, Event},
         vouch::Voucher,
         words::{Cause, Refusal, Verdict},
     },
@@ -194,6 +189,8 @@ pub struct Parcel {
     pub batch: Option<(usize, usize)>,
     /// Whether the event is all there is in the body.
     pub is_whole_body: bool,
+    /// The bucket that it is charged to, where the source's limit is divided.
+    pub bucket: Option<BucketKey>,
     /// Where it goes.
     pub target: Arc<Target>,
 }
@@ -204,6 +201,8 @@ pub struct Parcel {
 pub enum Entry {
     /// Its sender is proved, and it is no handshake.
     Admitted(Authentic, Looked),
+    /// It looks like a handshake and proves nothing, and its sender wants this answer then.
+    Denied(Refusal, Answer),
     /// It is a handshake, and this answers it.
     Greeted(Answer),
     /// It is refused; what was looked at, if anything was.
@@ -264,18 +263,30 @@ impl Source {
     /// a signature that is missing: a body made of the sender's test alone, where the operator allows that.
     pub fn enter(&self, received: Received, now: Timestamp) -> Entry {
         if let Some(greeting) = self.greeter.before(&received, now) {
-            return greeting.into();
+            return self.entry(greeting);
         }
         match self.authenticator.admit(received, now) {
             Ok((authentic, looked)) => match self.greeter.after(&authentic) {
-                Some(greeting) => greeting.into(),
+                Some(greeting) => self.entry(greeting),
                 None => Entry::Admitted(authentic, looked),
             },
             Err(rejection) => {
                 let Rejection { refusal, looked, received } = *rejection;
                 let unsigned =
                     (refusal == Refusal::AuthMissing).then(|| self.greeter.unsigned(&received, &self.envelope));
-                unsigned.flatten().map_or(Entry::Refused(refusal, Some(looked)), Entry::from)
+                unsigned.flatten().map_or(Entry::Refused(refusal, Some(looked)), |greeting| self.entry(greeting))
+            }
+        }
+    }
+
+    fn entry(&self, greeting: Greeting) -> Entry {
+        match greeting {
+            Ok(answer) => Entry::Greeted(answer),
+            Err(Denial { refusal, status: None }) => Entry::Refused(refusal, None),
+            Err(Denial { refusal, status: Some(status) }) => {
+                let allow = Answer::method_not_allowed(&self.methods());
+                let answer = if status == allow.status { allow } else { self.refuse(refusal, None) };
+                Entry::Denied(refusal, Answer { status, ..answer })
             }
         }
     }
@@ -285,18 +296,17 @@ impl Source {
         if !self.media_types.take(authentic.head().headers.get(CONTENT_TYPE)) {
             return Err(Refusal::MediaType);
         }
-        let document = Document::parse(authentic.body().clone(), &Limits::default())
-            .map_err(|malformed| malformed.fault.refusal())?;
-        Ok(split::split(document, &self.envelope)?)
+        self.envelope.read(authentic.received())
     }
 
     /// What is to happen to one event: its own test, its type, its filters, its schema, its identity, in this order.
     pub fn plan(&self, authentic: &Authentic, event: Event<'_>, size: Option<usize>) -> (Plan, Option<Answer>) {
-        if let Some(Ok(answer)) = self.greeter.event(authentic.received(), event.value()) {
+        if let Some(Ok(answer)) = self.greeter.event(authentic, event.value()) {
             return (Plan::Decided(Verdict::Handshake, None), Some(answer));
         }
-        let document = OnceLock::new();
-        let facts = Facts { event: Some(event.value()), ..Facts::of(authentic.received(), "", &document) };
+        let received = authentic.received();
+        let document = authentic.document();
+        let facts = Facts { event: Some(event.value()), root: Some(event.root()), ..Facts::of(received, "", document) };
         let event_type = self.recognizer.event_type(&facts);
         let names = event_type.as_ref().map(|known| (known.name.as_ref(), known.sent.as_ref()));
         let known = self.recognizer.knows(event_type.as_ref());
@@ -329,7 +339,8 @@ impl Source {
         event: Event<'_>,
         size: Option<usize>,
     ) -> Result<Box<Parcel>, Verdict> {
-        let bytes = event.bytes();
+        // In an array there is JSON, also where it came in a form.
+        let bytes = if self.delivery.as_array { event.value().bytes() } else { event.bytes() };
         let digest = Digest::of(&bytes);
         let key = match (self.recognizer.identity(facts), self.dedup.on_missing) {
             (Some(parts), _) => Some(EventKey::new(&self.name, parts.iter().map(Vec::as_slice))),
@@ -342,8 +353,10 @@ impl Source {
         let target = self.target(event_type);
         let batch = size.map(|size| (event.index() + 1, size));
         let event_type = event_type.map(str::to_owned);
-        let is_whole_body = bytes.len() == facts.received.body.len();
-        Ok(Box::new(Parcel { key, digest, event_type, bytes, batch, is_whole_body, target }))
+        let is_whole_body = event.is_whole_body() && !self.delivery.as_array;
+        let buckets = self.limit.as_ref().filter(|limit| !limit.by.is_empty());
+        let bucket = buckets.map(|limit| limit.bucket(&Facts { event_type: event_type.as_deref(), ..facts.clone() }));
+        Ok(Box::new(Parcel { key, digest, event_type, bytes, batch, is_whole_body, bucket, target }))
     }
 
     /// An identity for an event whose repeats cannot be told: no other event has it.
@@ -357,19 +370,15 @@ impl Source {
         let (bytes, digest) = (authentic.body().clone(), Digest::of(authentic.body()));
         let key = Some(EventKey::of_bytes(&self.name, &digest));
         let target = self.target(None);
-        let parcel = Parcel { key, digest, event_type: None, bytes, batch: None, is_whole_body: true, target };
+        let buckets = self.limit.as_ref().filter(|limit| !limit.by.is_empty());
+        let bucket = buckets.map(|limit| limit.bucket(&Facts::of(authentic.received(), "", authentic.document())));
+        let parcel = Parcel { key, digest, event_type: None, bytes, batch: None, is_whole_body: true, bucket, target };
         Plan::Deliver(Box::new(parcel), None)
     }
 
     fn target(&self, event_type: Option<&str>) -> Arc<Target> {
         let routed = event_type.and_then(|name| self.delivery.routes.iter().find(|(pattern, _)| pattern.matches(name)));
         routed.map_or_else(|| self.delivery.target.clone(), |(_, target)| target.clone())
-    }
-}
-
-impl From<Greeting> for Entry {
-    fn from(greeting: Greeting) -> Self {
-        greeting.map_or_else(|refusal| Self::Refused(refusal, None), Self::Greeted)
     }
 }
 
@@ -390,10 +399,9 @@ impl Plan {
 
 impl Limit {
     /// How many events each bucket is charged for, in the order the buckets first occur.
-    pub fn charges(&self, authentic: &Authentic, plans: &[Plan]) -> Vec<(BucketKey, u32)> {
+    pub fn charges(plans: &[Plan]) -> Vec<(BucketKey, u32)> {
         let mut charges: Vec<(BucketKey, u32)> = Vec::new();
-        for parcel in plans.iter().filter_map(Plan::parcel) {
-            let key = self.bucket(authentic, parcel);
+        for key in plans.iter().filter_map(Plan::parcel).filter_map(|parcel| parcel.bucket) {
             match charges.iter_mut().find(|(known, _)| *known == key) {
                 Some((_, count)) => *count += 1,
                 None => charges.push((key, 1)),
@@ -403,15 +411,8 @@ impl Limit {
     }
 
     /// Absent values count as empty ones.
-    fn bucket(&self, authentic: &Authentic, parcel: &Parcel) -> BucketKey {
-        let event = Document::parse(parcel.bytes.clone(), &Limits::default()).ok();
-        let unparsed = OnceLock::new();
-        let facts = Facts {
-            event: event.as_ref().map(Document::root),
-            event_type: parcel.event_type.as_deref(),
-            ..Facts::of(authentic.received(), "", &unparsed)
-        };
-        let values: Vec<_> = self.by.iter().map(|by| by.find(&facts).ok().flatten().unwrap_or_default()).collect();
+    fn bucket(&self, facts: &Facts<'_>) -> BucketKey {
+        let values: Vec<_> = self.by.iter().map(|by| by.find(facts).ok().flatten().unwrap_or_default()).collect();
         BucketKey::new(values.iter().map(AsRef::as_ref))
     }
 }

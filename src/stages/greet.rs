@@ -14,11 +14,11 @@ use crate::{
     stages::{
         answer::Answer,
         authenticate::Authentic,
-        json::{Document, Limits, Value},
+        json::{Document, Value},
         receive::Received,
         schemes::{Named, token::Fingerprint},
         selector::{Ambiguous, Facts, Selector},
-        split::{self, Envelope},
+        split::Envelope,
         template::{Condition, Template},
         words::Refusal,
     },
@@ -35,8 +35,12 @@ pub struct Handshake {
     pub when: Vec<Condition>,
     /// Who may ask.
     pub auth: Asker,
+    /// What must hold as well.
+    pub require: Vec<Condition>,
     /// What echoed values must look like, from first to last byte.
     pub guards: Vec<(Selector, Regex)>,
+    /// The status of a refusal, where the sender wants another than the source's.
+    pub otherwise: Option<StatusCode>,
     /// What is answered.
     pub reply: Reply,
 }
@@ -84,34 +88,44 @@ pub struct Greeter {
     pub rules: Vec<Handshake>,
     /// `server.public_url`.
     pub public_url: Arc<str>,
-    /// The key for replies that are signed.
-    pub key: Option<Secret>,
+    /// The keys for replies that are signed: those of the source's first keyed rule. A reply takes the one that the
+    /// request was signed with, or else the first in force, so the newest secret belongs in front.
+    pub keys: Vec<Named<Secret>>,
 }
 
 /// A handshake's outcome: the answer, or why it is refused.
-pub type Greeting = Result<Answer, Refusal>;
+pub type Greeting = Result<Answer, Denial>;
+
+/// A handshake that is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Denial {
+    /// Why.
+    pub refusal: Refusal,
+    /// The status the sender wants for it, where it wants another than the source's.
+    pub status: Option<StatusCode>,
+}
 
 impl Greeter {
     /// Rules that match before authentication: anybody may ask, or who knows the secret.
     pub fn before(&self, received: &Received, now: Timestamp) -> Option<Greeting> {
         let document = OnceLock::new();
-        let facts = self.facts(received, &document);
+        let facts = Facts { key: self.key(None, now), ..self.facts(received, &document) };
         self.rules.iter().filter(|rule| rule.scope == Scope::Request).find_map(|rule| match &rule.auth {
-            Asker::Anybody => rule.answer(&facts),
-            Asker::Secret { token, keys } => match rule.matches(&facts)? {
-                Ok(()) => Some(known(token, keys, &facts, now).and_then(|()| rule.reply(&facts))),
-                Err(refusal) => Some(Err(refusal)),
-            },
+            Asker::Anybody => rule.answer(&facts, || Ok(())),
+            Asker::Secret { token, keys } => rule.answer(&facts, || known(token, keys, &facts, now)),
             Asker::Sender => None,
         })
     }
 
     /// Rules for a sender that has proved itself.
     pub fn after(&self, authentic: &Authentic) -> Option<Greeting> {
-        let facts = self.facts(authentic.received(), authentic.document());
+        let facts = Facts {
+            key: self.key(Some(authentic.key()), authentic.received().at),
+            ..self.facts(authentic.received(), authentic.document())
+        };
         let mut rules = self.rules.iter().filter(|rule| rule.scope == Scope::Request);
         rules.find_map(|rule| match rule.auth {
-            Asker::Sender => rule.answer(&facts),
+            Asker::Sender => rule.answer(&facts, || Ok(())),
             Asker::Anybody | Asker::Secret { .. } => None,
         })
     }
@@ -123,25 +137,27 @@ impl Greeter {
         if rules.is_empty() {
             return None;
         }
-        let document = Document::parse(received.body.clone(), &Limits::default()).ok()?;
-        let batch = split::split(document, envelope).ok()?;
+        let batch = envelope.read(received).ok()?;
         let unparsed = OnceLock::new();
         let mut answer = None;
         for event in batch.events() {
-            let facts = Facts { event: Some(event.value()), ..self.facts(received, &unparsed) };
-            answer = Some(rules.iter().find_map(|rule| rule.answer(&facts))?);
+            let key = self.key(None, received.at);
+            let facts = Facts { event: Some(event.value()), key, ..self.facts(received, &unparsed) };
+            answer = Some(rules.iter().find_map(|rule| rule.answer(&facts, || Ok(())))?);
         }
         answer
     }
 
     /// The answer to an event that is the sender's test.
-    pub fn event(&self, received: &Received, event: Value<'_>) -> Option<Greeting> {
+    pub fn event(&self, authentic: &Authentic, event: Value<'_>) -> Option<Greeting> {
         if !self.rules.iter().any(|rule| rule.scope == Scope::Event) {
             return None;
         }
         let document = OnceLock::new();
-        let facts = Facts { event: Some(event), ..self.facts(received, &document) };
-        self.rules.iter().filter(|rule| rule.scope == Scope::Event).find_map(|rule| rule.answer(&facts))
+        let received = authentic.received();
+        let key = self.key(Some(authentic.key()), received.at);
+        let facts = Facts { event: Some(event), key, ..self.facts(received, &document) };
+        self.rules.iter().filter(|rule| rule.scope == Scope::Event).find_map(|rule| rule.answer(&facts, || Ok(())))
     }
 
     /// Methods that a handshake may come with.
@@ -150,31 +166,37 @@ impl Greeter {
     }
 
     fn facts<'a>(&'a self, received: &'a Received, document: &'a OnceLock<Option<Document>>) -> Facts<'a> {
-        Facts { key: self.key.as_ref(), ..Facts::of(received, &self.public_url, document) }
+        Facts::of(received, &self.public_url, document)
+    }
+
+    /// The key of this name, or else the first in force.
+    fn key(&self, name: Option<&Arc<str>>, now: Timestamp) -> Option<&Secret> {
+        let current = || self.keys.iter().filter(|named| named.is_current(now));
+        let matched = current().find(|named| name == Some(&named.name));
+        matched.or_else(|| current().next()).map(|named| &named.key)
     }
 }
 
 impl Handshake {
-    /// Nothing when the rule is not about this request.
-    fn answer(&self, facts: &Facts<'_>) -> Option<Greeting> {
-        match self.matches(facts)? {
-            Ok(()) => Some(self.reply(facts)),
-            Err(refusal) => Some(Err(refusal)),
-        }
-    }
-
-    fn matches(&self, facts: &Facts<'_>) -> Option<Result<(), Refusal>> {
+    /// Nothing when the rule is not about this request. `prove` is what the asker must pass.
+    fn answer(&self, facts: &Facts<'_>, prove: impl FnOnce() -> Result<(), Refusal>) -> Option<Greeting> {
         if facts.received.head.method != self.method {
             return None;
         }
-        match Condition::all(&self.when, facts) {
-            Ok(true) => Some(Ok(())),
-            Ok(false) => None,
-            Err(Ambiguous) => Some(Err(Refusal::Target)),
-        }
+        let greeting = match Condition::all(&self.when, facts) {
+            Ok(false) => return None,
+            Ok(true) => prove().and_then(|()| self.demand(facts)).and_then(|()| self.reply(facts)),
+            Err(Ambiguous) => Err(Refusal::Target),
+        };
+        Some(greeting.map_err(|refusal| Denial { refusal, status: self.otherwise }))
     }
 
-    fn reply(&self, facts: &Facts<'_>) -> Greeting {
+    fn demand(&self, facts: &Facts<'_>) -> Result<(), Refusal> {
+        let holds = Condition::all(&self.require, facts).map_err(|Ambiguous| Refusal::Target)?;
+        if holds { Ok(()) } else { Err(Refusal::AuthMismatch) }
+    }
+
+    fn reply(&self, facts: &Facts<'_>) -> Result<Answer, Refusal> {
         for (selector, shape) in &self.guards {
             let value = selector.find(facts).map_err(|Ambiguous| Refusal::Target)?;
             if value.is_some_and(|value| !matches_whole(shape, &value)) {

@@ -7,8 +7,10 @@
 pub mod answer;
 pub mod authenticate;
 pub mod check;
+pub mod form;
 pub mod greet;
 pub mod json;
+pub mod pattern;
 pub mod receive;
 pub mod recognize;
 pub mod schema;

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use data_encoding::{BASE64, HEXLOWER_PERMISSIVE};
 use http::HeaderName;
+use unicode_normalization::UnicodeNormalization as _;
 
 use super::{Context, jwk};
 use crate::{
     config::{
         At,
         raw::{
-            auth::{Decode, Form, Hash, KeyForm, Kind, Rule},
+            auth::{Decode, Form, Hash, KeyForm, Kind, Normalize, Rule},
             secret::SecretSource,
         },
     },
@@ -63,13 +64,16 @@ impl Context<'_> {
         };
         // What a token claims is known to its scheme alone, which looks at these conditions by itself.
         let require = if rule.kind.value == Kind::Jwt { Vec::new() } else { self.conditions(&rule.require)? };
-        let rule = authenticate::Rule { when: when?, each, scheme, require };
+        let mut when = when?;
+        when.retain(|condition| condition.decided().is_none());
+        let rule = authenticate::Rule { when, each, scheme, require };
         Some((rule, secrets.first().map(|named| named.key.clone())))
     }
 
     /// Elements that are signed one by one must be the events: others would come through unsigned.
     fn each(&mut self, pointer: &At<crate::config::Pointer>) -> Option<Pointer> {
-        if self.written.events.split.as_ref().map(|split| &split.value) != Some(&pointer.value) {
+        let split = self.written.events.split.as_ref().map_or(&[][..], |split| split);
+        if !matches!(split, [only] if only.value == pointer.value) {
             let help = format!("write `split = \"{}\"` in `events`", pointer.value.0);
             self.error(&pointer.key, "the events of this source are not what is signed", help);
             return None;
@@ -191,7 +195,13 @@ fn hash(written: Hash) -> hmac::Hash {
 pub(super) fn key_bytes(form: &KeyForm, secret: &Secret) -> Result<Secret, String> {
     let (bytes, decode) = stripped(form, secret);
     let mut key = match decode {
-        Decode::Utf8 => bytes.to_vec(),
+        Decode::Utf8 => match &form.normalize {
+            Some(At { value: Normalize::Nfkd, .. }) => {
+                let text = std::str::from_utf8(bytes).map_err(|_| "it is not text".to_owned())?;
+                text.nfkd().collect::<String>().into_bytes()
+            }
+            None => bytes.to_vec(),
+        },
         Decode::Base64 => BASE64.decode(bytes).map_err(|_| "it is not base64".to_owned())?,
         Decode::Hex => HEXLOWER_PERMISSIVE.decode(bytes).map_err(|_| "it is not hex".to_owned())?,
         Decode::Jwk | Decode::Pem | Decode::Spki => return Err("a shared key is no public key".to_owned()),

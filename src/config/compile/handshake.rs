@@ -77,7 +77,9 @@ impl Context<'_> {
         }
         let reply = Reply { status, headers, body };
         let guards = self.guards(rule, &reply)?;
-        Some(Some(greet::Handshake { method, scope, when, auth, guards, reply }))
+        let require = self.conditions(&rule.require)?;
+        let otherwise = rule.otherwise.as_ref().map(|status| status.status());
+        Some(Some(greet::Handshake { method, scope, when, auth, require, guards, otherwise, reply }))
     }
 
     /// Everything that is sent back has a shape: the rule's, or a safe one.

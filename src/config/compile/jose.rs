@@ -38,6 +38,7 @@ impl Context<'_> {
                     (is_claim(one) && other.binds_body()) || (is_claim(other) && one.binds_body())
                 }
                 Condition::Absent(_)
+                | Condition::Any(_)
                 | Condition::Equal(..)
                 | Condition::Matches(..)
                 | Condition::OneOf(..)

@@ -4,6 +4,7 @@
 
 mod auth;
 mod conditions;
+mod events;
 mod handshake;
 mod jose;
 mod jwk;
@@ -38,7 +39,7 @@ use crate::{
     gateway::source::{Source, Target},
     secret::Secret,
     server,
-    stages::{authenticate, schemes::Named, selector::Selector},
+    stages::{authenticate, schemes::Named},
     state::limits::Limit,
     telemetry::NO_SOURCE,
     upstream::{self, Upstream},
@@ -193,7 +194,7 @@ struct Context<'a> {
     /// The largest tolerance of a signed time.
     tolerance: Duration,
     /// Everything that is part of a signed text.
-    signed: Vec<Selector>,
+    signed: Vec<events::SignedPart>,
     /// Secrets could not be fetched, and that has been said.
     secrets_missing: bool,
 }

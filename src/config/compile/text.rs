@@ -4,7 +4,7 @@ use super::Context;
 use crate::{
     config::{At, Key, raw::secret::SettingValue},
     stages::{
-        json::Pointer,
+        json::{Path, Pointer},
         selector::{Place, Selector},
         template::Template,
     },
@@ -37,7 +37,7 @@ impl Context<'_> {
     }
 
     fn keeps_secret<'s>(&mut self, selectors: impl IntoIterator<Item = &'s Selector>, key: &Key) -> bool {
-        let tells = selectors.into_iter().any(|selector| selector.place == Place::Secret);
+        let tells = selectors.into_iter().any(Selector::tells_secret);
         if tells {
             self.error(key, "the secret has no place here", "`secret` stands only in the `message` of a `digest`");
         }
@@ -48,6 +48,12 @@ impl Context<'_> {
     pub(super) fn pointer(&mut self, written: &At<crate::config::Pointer>) -> Option<Pointer> {
         let parsed = Pointer::parse(&written.value.0);
         parsed.map_err(|fault| self.error(&written.key, fault.to_string(), "for example \"/data/id\"")).ok()
+    }
+
+    /// A JSON pointer with `*` in it.
+    pub(super) fn path(&mut self, written: &At<crate::config::Pointer>) -> Option<Path> {
+        let parsed = Path::parse(&written.value.0);
+        parsed.map_err(|fault| self.error(&written.key, fault.to_string(), "for example \"/data/*/id\"")).ok()
     }
 
     /// A setting's text.
@@ -69,11 +75,18 @@ const SELECTORS: &str = "selectors are `header:N`, `query:N`, `form:N`, `json:/p
 
 /// Whether a signature over `part` also covers `wanted`.
 pub(super) fn is_part_of(wanted: &Selector, part: &Selector) -> bool {
-    let in_body = matches!(wanted.place, Place::Form(_) | Place::Json(_) | Place::Raw(_) | Place::Body);
+    if let Place::Joined(template) = &wanted.place {
+        return template.selectors().all(|wanted| is_part_of(wanted, part));
+    }
+    let in_body = matches!(
+        wanted.place,
+        Place::Form(_) | Place::Json(_) | Place::Name(..) | Place::Raw(_) | Place::Whole(_) | Place::Body
+    );
     let in_url = matches!(wanted.place, Place::Query(_) | Place::RawQuery | Place::Path);
     wanted.place == part.place
         || (in_body && part.binds_body())
         || (in_url && matches!(part.place, Place::Url))
         || (matches!(wanted.place, Place::Query(_)) && part.place == Place::RawQuery)
         || wanted.is_fixed()
+        || matches!(&wanted.place, Place::Header(name) if part.lists_header(name))
 }

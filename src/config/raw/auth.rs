@@ -8,7 +8,7 @@ use crate::config::{
     node::{Node, Value},
     raw::secret::SecretSource,
     table::{FromConfig, Many, Shape, table, words},
-    values::{Header, MethodName, Number, Pattern, Plain, Pointer, Selector, Template},
+    values::{Ahead, Header, MethodName, Number, Pattern, Plain, Pointer, Selector, Template},
 };
 
 table! {
@@ -76,6 +76,8 @@ table! {
         strip: Many<At<String>> = "[]",
         /// What a secret is that has none of these prefixes. Absent: the same.
         bare: Option<At<Decode>>,
+        /// The Unicode form that the sender brings the secret into first. Absent: none.
+        normalize: Option<At<Normalize>>,
         /// What the sender puts behind the key.
         suffix: At<String> = r#""""#,
         /// The key is this hash of it.
@@ -90,8 +92,8 @@ table! {
         unit: At<Unit> = r#""s""#,
         /// How old it may be.
         past: At<Duration> = r#""5m""#,
-        /// How far ahead it may be.
-        future: At<Duration> = r#""5m""#,
+        /// How far ahead it may be. `any`: for senders that are known to write times which never come.
+        future: At<Ahead> = r#""5m""#,
     }
 
     /// A challenge or test of the sender, and the answer to it.
@@ -110,8 +112,13 @@ table! {
         secrets: Many<SecretSource> = "[]",
         /// Only when this setting is given, and not `false`.
         only_with: Option<At<String>>,
+        /// What must hold for the answer to be given. What is no test of this kind belongs in `when`.
+        require: Many<Condition> = "[]",
         /// What the values that are sent back must look like.
         guard: BTreeMap<Selector, At<Pattern>> = "{}",
+        /// The status where what is asked for is not proved, does not hold or does not look right. Absent: as for a
+        /// request that is no handshake.
+        otherwise: Option<At<Number<400, 409>>>,
         /// The answer.
         reply: HandshakeReply = "{}",
     }
@@ -140,6 +147,8 @@ table! {
         matches: Option<Pair<Selector, Pattern>>,
         /// `[SELECTOR, SETTING]`: the selector finds one of the values of this setting.
         in_list: Option<Pair<Selector, String>>,
+        /// At least one of these holds.
+        any: Option<Many<Condition>>,
     }
 }
 
@@ -236,6 +245,12 @@ words! {
         Spki = "spki",
     }
 
+    /// A Unicode form (Unicode Standard Annex #15).
+    Normalize {
+        /// Compatibility decomposition.
+        Nfkd = "nfkd",
+    }
+
     /// How a time is written.
     Unit {
         /// Seconds since 1970.
@@ -298,6 +313,8 @@ impl FromConfig for Prefix {
 /// A condition on the request.
 #[derive(Clone, Debug)]
 pub enum Condition {
+    /// One of them holds.
+    Any(Many<Self>),
     /// The selector finds something.
     Present(At<Selector>),
     /// The selector finds nothing.
@@ -314,21 +331,25 @@ pub enum Condition {
 
 impl FromConfig for Condition {
     fn read(node: &Node, found: &mut Diagnostics) -> Option<Self> {
-        let ConditionTable { at, present, absent, equal, same, matches, in_list } = ConditionTable::read(node, found)?;
-        match (present, absent, equal, in_list, same, matches) {
-            (Some(selector), None, None, None, None, None) => Some(Self::Present(selector)),
-            (None, Some(selector), None, None, None, None) => Some(Self::Absent(selector)),
-            (None, None, Some(Pair(selector, value)), None, None, None) => Some(Self::Equal(selector, value)),
-            (None, None, None, Some(Pair(selector, setting)), None, None) => Some(Self::InList(selector, setting)),
-            (None, None, None, None, Some(Pair(one, other)), None) => Some(Self::Same(one, other)),
-            (None, None, None, None, None, Some(Pair(selector, shape))) => Some(Self::Matches(selector, shape)),
-            _ => {
-                let message = format!("`{}` must be exactly one condition", at.path());
-                let help = "for several conditions write a list: `[{ present = … }, { equal = [ … ] }]`";
-                found.push(Diagnostic::error(&at, message).help(help));
-                None
-            }
+        let ConditionTable { at, present, absent, equal, same, matches, in_list, any } =
+            ConditionTable::read(node, found)?;
+        let written = [
+            present.map(Self::Present),
+            absent.map(Self::Absent),
+            equal.map(|Pair(selector, value)| Self::Equal(selector, value)),
+            in_list.map(|Pair(selector, setting)| Self::InList(selector, setting)),
+            same.map(|Pair(one, other)| Self::Same(one, other)),
+            matches.map(|Pair(selector, shape)| Self::Matches(selector, shape)),
+            any.map(Self::Any),
+        ];
+        let mut written = written.into_iter().flatten();
+        if let (Some(condition), None) = (written.next(), written.next()) {
+            return Some(condition);
         }
+        let message = format!("`{}` must be exactly one condition", at.path());
+        let help = "for several conditions write a list: `[{ present = … }, { equal = [ … ] }]`";
+        found.push(Diagnostic::error(&at, message).help(help));
+        None
     }
 
     fn shape() -> Shape {

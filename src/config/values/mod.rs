@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 pub use self::{
     address::{Cidr, Header, Listen, Url},
-    quantity::{Number, Rate, Size},
+    quantity::{Ahead, Number, Rate, Size},
     text::{Glob, MediaType, MethodName, Pattern, Pointer, RequestPath, Selector, Template},
 };
 use crate::{

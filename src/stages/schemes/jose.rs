@@ -18,7 +18,8 @@ use crate::stages::{
     words::Refusal,
 };
 
-/// How far the clocks may differ where a token says until when it is good, in seconds.
+/// How far the sender's clock may be ahead where a token says from when on it is good, in seconds. There is none at its
+/// other end: tokens are made for each request and live for minutes, so one that has expired is an old one.
 const LEEWAY: f64 = 60.0;
 
 /// The longest token, in bytes.
@@ -208,7 +209,7 @@ fn judge_lifetime(claims: Value<'_>, now: Timestamp) -> Result<(), Refusal> {
             number.map(Some).ok_or(Refusal::AuthMalformed)
         }
     };
-    if moment("/exp")?.is_some_and(|end| now >= end + LEEWAY) {
+    if moment("/exp")?.is_some_and(|end| now >= end) {
         Err(Refusal::TimestampStale)
     } else if moment("/nbf")?.is_some_and(|start| now + LEEWAY < start) {
         Err(Refusal::TimestampFuture)

@@ -99,7 +99,11 @@ impl Pen<'_> {
                     let text = texts.first().map_or("", String::as_str);
                     self.fill(selector, text, &mut request, &mut Fields::new());
                 }
-                Condition::Absent(_) | Condition::Matches(..) | Condition::Present(_) | Condition::Same(..) => {}
+                Condition::Absent(_)
+                | Condition::Any(_)
+                | Condition::Matches(..)
+                | Condition::Present(_)
+                | Condition::Same(..) => {}
             }
         }
         if rule.each.is_some() {
@@ -209,8 +213,10 @@ impl Pen<'_> {
             | Place::Form(_)
             | Place::Header(_)
             | Place::Headers(_)
+            | Place::Joined(_)
             | Place::Json(_)
             | Place::Method
+            | Place::Name(..)
             | Place::Path
             | Place::Query(_)
             | Place::Raw(_)
@@ -218,7 +224,8 @@ impl Pen<'_> {
             | Place::Secret
             | Place::Text(_)
             | Place::Type
-            | Place::Url => {
+            | Place::Url
+            | Place::Whole(_) => {
                 // What cannot be put there shows when the signed text is found to be incomplete.
                 let _ = put(selector, value, request);
             }
@@ -292,8 +299,10 @@ fn put(selector: &Selector, value: &str, request: &mut Received) -> Result<(), U
         Place::Body
         | Place::Claim(_)
         | Place::Form(_)
+        | Place::Joined(_)
         | Place::Json(_)
         | Place::Method
+        | Place::Name(..)
         | Place::Path
         | Place::Raw(_)
         | Place::RawQuery
@@ -301,7 +310,8 @@ fn put(selector: &Selector, value: &str, request: &mut Received) -> Result<(), U
         | Place::Signature(_)
         | Place::Text(_)
         | Place::Type
-        | Place::Url => Err(Unsignable::Place(format!("`{selector:?}`"))),
+        | Place::Url
+        | Place::Whole(_) => Err(Unsignable::Place(format!("`{selector:?}`"))),
     }
 }
 

@@ -19,8 +19,8 @@ pub struct Window {
     pub unit: Unit,
     /// Older than this is stale.
     pub past: Duration,
-    /// Further ahead than this is refused.
-    pub future: Duration,
+    /// Further ahead than this is refused; nothing is, where there is no limit.
+    pub future: Option<Duration>,
 }
 
 /// How a time is written.
@@ -42,7 +42,7 @@ impl Window {
         let age = self.unit.truncate(now) - then;
         if age > millis(self.past) {
             Err(Refusal::TimestampStale)
-        } else if -age > millis(self.future) {
+        } else if self.future.is_some_and(|future| -age > millis(future)) {
             Err(Refusal::TimestampFuture)
         } else {
             Ok(())

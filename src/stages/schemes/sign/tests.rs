@@ -50,7 +50,7 @@ fn named<K>(key: K) -> Vec<Named<K>> {
 
 fn hmac(hash: Hash, signature: Format, message: &str, time: Option<(&str, Unit)>) -> Scheme {
     let minutes = Duration::from_mins(5);
-    let window = |(from, unit)| Window { from: vec![selector(from)], unit, past: minutes, future: minutes };
+    let window = |(from, unit)| Window { from: vec![selector(from)], unit, past: minutes, future: Some(minutes) };
     Scheme::Hmac(Hmac {
         signature,
         messages: vec![Template::parse(message, &|_| None).unwrap()],
