@@ -60,10 +60,11 @@ struct Vector {
     reply: Option<Reply>,
 }
 
+/// A recorded request.
 #[derive(Clone, Debug, Deserialize)]
-struct Request {
+pub(super) struct Request {
     method: String,
-    url: String,
+    pub(super) url: String,
     #[serde(default)]
     headers: BTreeMap<String, Lines>,
     #[serde(default)]
@@ -254,7 +255,8 @@ fn first_error(found: &Diagnostics) -> String {
 }
 
 impl Request {
-    fn received(&self, url: &Uri, now: i64) -> Result<Received, String> {
+    /// The request as a gateway that senders reach at `url` receives it.
+    pub(super) fn received(&self, url: &Uri, now: i64) -> Result<Received, String> {
         let method = Method::from_bytes(self.method.as_bytes()).map_err(|error| error.to_string())?;
         let mut headers = HeaderMap::new();
         for (name, lines) in &self.headers {
