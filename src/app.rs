@@ -39,6 +39,16 @@ const SETTLED_MAX: u64 = 1_000_000;
 /// No clock that was ever set shows less: 2001-09-09, in seconds since 1970.
 const CLOCK_MIN: i64 = 1_000_000_000;
 
+/// Reads a configuration with all presets, and compiles nothing of it.
+pub fn configuration(file: &Path, text: &str, environment: &Environment) -> Configuration {
+    read(&Input { name: &file.display().to_string(), text, presets: &presets::all(), environment })
+}
+
+/// Where relative paths of a configuration file start.
+pub fn root(file: &Path) -> &Path {
+    file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// Reads and compiles a configuration. `connect` makes the way to each upstream.
 pub fn load(
     file: &Path,
@@ -47,10 +57,8 @@ pub fn load(
     strict: bool,
     connect: &mut Connect<'_>,
 ) -> (Option<Compiled>, Diagnostics) {
-    let presets = presets::all();
-    let name = file.display().to_string();
-    let configuration = read(&Input { name: &name, text, presets: &presets, environment });
-    let root = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let configuration = configuration(file, text, environment);
+    let root = root(file);
     let now = SystemClock.now().steady;
     let surroundings = Surroundings { root, environment, schemas: &presets::schemas, strict, now };
     let (compiled, found) = compile(&configuration, &surroundings, connect);

@@ -24,3 +24,8 @@ fn config_reference() {
 fn answers() {
     written_by_test("docs/answers.md", &hooksieve::stages::answer::reference());
 }
+
+#[test]
+fn debugging() {
+    written_by_test("docs/debugging.md", &hooksieve::cli::explain::reference());
+}

@@ -16,8 +16,10 @@ macro_rules! println {
     }};
 }
 
+mod capture;
 mod check;
 mod demo;
+pub mod explain;
 mod presets;
 mod run;
 mod sample;
@@ -90,6 +92,18 @@ Examples:
 
 The exit code is 0 when every answer is 2xx; with --break, when what was sent is refused as it should be.")]
     Send(send::Options),
+    /// Walk a captured request through the configuration, and find the mistake that made it fail
+    #[command(after_help = "\
+Examples:
+  hooksieve explain acme --request captured.http
+  hooksieve explain acme --request session.har --entry 3
+  hooksieve explain acme --request captured.http --now 2026-11-21T12:00:00Z --format json
+
+Says of each step what it looked at and why it refused, what later steps would have said, and, by trying, which common
+mistake (a newline in the secret, another encoding, a body that was written again) explains a signature that is wrong.
+It sends nothing, and prints no secret, no computed signature and no body.
+The exit code is 0 when the request is accepted, 1 when it is refused.")]
+    Explain(explain::Options),
     /// Run recorded requests through the configuration language, at the time they were recorded
     #[command(after_help = "Example: hooksieve test vectors/elan.json\n\nEnds with `N passed, M failed`.")]
     Test(test::Options),
@@ -119,6 +133,7 @@ pub fn main() -> ExitCode {
         Command::Check(options) => check::check(&options),
         Command::Presets(options) => presets::presets(&options),
         Command::Demo(options) => demo::demo(&options),
+        Command::Explain(options) => explain::explain(&options),
         Command::Send(options) => send::send(&options),
         Command::Test(options) => test::test(&options),
     };
@@ -155,6 +170,12 @@ fn complain(found: &Diagnostics) {
 fn usage(problem: &str) -> u8 {
     eprintln!("{problem}");
     USAGE
+}
+
+/// Said of a source that is not in the configuration.
+fn no_such_source(compiled: &Compiled, name: &str) -> String {
+    let known: Vec<_> = compiled.senders.keys().map(String::as_str).collect();
+    format!("there is no source {name:?}\n  help: there are {}", known.join(", "))
 }
 
 /// Rows under headings, as wide as they must be.

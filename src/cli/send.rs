@@ -70,12 +70,7 @@ pub(super) fn send(options: &Options) -> u8 {
         Err(problem) => return usage(&problem),
     };
     let Some(stand_in) = StandIn::of(&compiled, &options.source, &SystemClock) else {
-        let known: Vec<_> = compiled.senders.keys().map(String::as_str).collect();
-        return usage(&format!(
-            "error: there is no source {:?}\n  help: there are {}",
-            options.source,
-            known.join(", ")
-        ));
+        return usage(&format!("error: {}", super::no_such_source(&compiled, &options.source)));
     };
     let door = match (&options.to, compiled.listen.first()) {
         (Some(url), _) => Door::Url(url.clone()),

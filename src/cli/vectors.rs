@@ -46,8 +46,9 @@ pub(super) struct Vector {
     pub(super) reply: Option<Reply>,
 }
 
+/// A recorded request.
 #[derive(Clone, Debug, Deserialize)]
-struct Request {
+pub(super) struct Request {
     method: String,
     url: String,
     #[serde(default)]
@@ -111,13 +112,18 @@ pub(super) fn read(text: &str) -> Result<Vec<Vector>, serde_json::Error> {
     Ok([vectors, handshakes].concat())
 }
 
-impl Vector {
+/// The time that a vector says, in seconds since 1970.
+pub(super) fn time(seconds: f64) -> Result<Timestamp, String> {
+    #[expect(clippy::cast_possible_truncation, reason = "a time that is no time is refused by `jiff`")]
+    Timestamp::from_millisecond((seconds * 1000.0) as i64).map_err(|error| format!("now: {error}"))
+}
+
+impl Request {
     /// The request, as it is after it was received.
-    pub(super) fn received(&self) -> Result<Received, String> {
-        let Request { method, headers: sent, body, body_base64, .. } = &self.request;
-        let method = Method::from_bytes(method.as_bytes()).map_err(|error| error.to_string())?;
+    pub(super) fn received(&self, at: Timestamp) -> Result<Received, String> {
+        let method = Method::from_bytes(self.method.as_bytes()).map_err(|error| error.to_string())?;
         let mut headers = HeaderMap::new();
-        for (name, lines) in sent {
+        for (name, lines) in &self.headers {
             let name = name.parse::<HeaderName>().map_err(|error| format!("{name}: {error}"))?;
             let lines = match lines {
                 Lines::One(line) => std::slice::from_ref(line),
@@ -128,16 +134,31 @@ impl Vector {
                 headers.append(name.clone(), value);
             }
         }
-        let body = match body_base64 {
+        let body = match &self.body_base64 {
             Some(text) => BASE64.decode(text.as_bytes()).map_err(|error| format!("body_base64: {error}"))?,
-            None => body.clone().into_bytes(),
+            None => self.body.clone().into_bytes(),
         };
         let client = Client { address: None, known: false };
         let (_, path, query) = self.url()?;
         let (path, query) = (path.to_owned(), query.map(str::to_owned));
-        #[expect(clippy::cast_possible_truncation, reason = "a time that is no time is refused by `jiff`")]
-        let at = Timestamp::from_millisecond((self.now * 1000.0) as i64).map_err(|error| format!("now: {error}"))?;
         Ok(Received { head: Head { method, path, query, headers, client }, body: Bytes::from(body), at })
+    }
+
+    /// The URL as it was sent, byte for byte: what is in front of the path, the path, and the query.
+    pub(super) fn url(&self) -> Result<(&str, &str, Option<&str>), String> {
+        let url = self.url.split('#').next().unwrap_or_default();
+        let host = url.find("://").ok_or_else(|| format!("the URL {url:?} has no scheme"))? + 3;
+        let end = url[host..].find(['/', '?']).map_or(url.len(), |at| host + at);
+        let (base, target) = url.split_at(end);
+        let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+        Ok((base, if path.is_empty() { "/" } else { path }, query))
+    }
+}
+
+impl Vector {
+    /// The request, as it is after it was received.
+    pub(super) fn received(&self) -> Result<Received, String> {
+        self.request.received(time(self.now)?)
     }
 
     /// The source that a user would write for this vector, read and compiled as any other.
@@ -152,16 +173,6 @@ impl Vector {
     /// Whether nothing is recorded that the sender could have proved itself with.
     pub(super) fn has_no_secret(&self) -> bool {
         self.secrets().is_empty()
-    }
-
-    /// The URL as it was sent, byte for byte: what is in front of the path, the path, and the query.
-    fn url(&self) -> Result<(&str, &str, Option<&str>), String> {
-        let url = self.request.url.split('#').next().unwrap_or_default();
-        let host = url.find("://").ok_or_else(|| format!("the URL {url:?} has no scheme"))? + 3;
-        let end = url[host..].find(['/', '?']).map_or(url.len(), |at| host + at);
-        let (base, target) = url.split_at(end);
-        let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
-        Ok((base, if path.is_empty() { "/" } else { path }, query))
     }
 
     /// The secrets of the vector. Where it has the keys (RFC 7517) or certificates that the sender publishes, those: they
@@ -197,7 +208,7 @@ impl Vector {
     }
 
     fn toml(&self, doorkeeper: Doorkeeper) -> Result<String, String> {
-        let (base, path, _) = self.url()?;
+        let (base, path, _) = self.request.url()?;
         let secrets = match doorkeeper {
             Doorkeeper::Recorded => self.secrets(),
             Doorkeeper::Strict => vec![NOBODYS.to_owned()],

@@ -290,6 +290,36 @@ async fn send_plays_every_sender_of_the_example() {
 }
 
 #[test]
+fn explain_names_the_step_and_the_mistake() {
+    let shell = Shell::with(EXAMPLE);
+    let write = |name: &str, text: &str| fs::write(shell.folder.path().join(name), text).unwrap();
+    let body = r#"{"eventType":"task_added","timestamp":"2026-11-21T12:00:00Z","entityId":"1"}"#;
+    let request = |token: &str| {
+        format!(
+            "POST /in/awork HTTP/1.1\r\nHost: gw.test\r\nX-Awork-Token: {token}\r\nContent-Length: {}\r\n\r\n{body}\n",
+            body.len()
+        )
+    };
+    let token = SECRETS[2].1;
+    write("right.http", &request(token));
+    write("wrong.http", &request(&token.to_uppercase()));
+    write("none.http", "no request");
+
+    let ran = shell.expect(0, &["explain", "awork", "--request", "right.http"]);
+    assert!(ran.out.contains("authenticate  ok") && ran.out.contains("answer        200 accepted"), "{}", ran.out);
+    assert!(ran.out.contains("white space"), "{}", ran.out);
+    let ran = shell.expect(1, &["explain", "awork", "--request", "wrong.http", "--format", "json"]);
+    let report: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(report["causes"][0]["mistakes"][0], "credential_case");
+    assert_eq!(report["answer"]["status"], 401);
+    assert!(!ran.out.to_lowercase().contains(token), "{}", ran.out);
+    let ran = shell.expect(2, &["explain", "awork", "--request", "none.http"]);
+    assert!(ran.err.contains("none.http cannot be read: it is no HTTP request"), "{}", ran.err);
+    assert!(shell.expect(2, &["explain", "nobody", "--request", "right.http"]).err.contains("there are acme, awork"));
+    assert!(shell.expect(2, &["explain", "awork", "--request", "nowhere.http"]).err.contains("cannot read"));
+}
+
+#[test]
 fn the_demo_shows_everything_as_it_should_be() {
     let shell = Shell { folder: tempfile::tempdir().unwrap(), variables: Vec::new() };
     let ran = shell.expect(0, &["demo"]);
