@@ -20,6 +20,7 @@ use crate::{
         compile::{Compiled, Connect, Surroundings, compile},
         read,
     },
+    fetch::{Fetch, Https, keys::KeyStore},
     gateway::{Gateway, Generations, source::Source},
     presets,
     server::{ListenOn, Listener, Server, Shutdown},
@@ -80,12 +81,19 @@ pub struct Ground {
     pub claims: Claims,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
+    /// The keys that senders publish.
+    keys: Arc<KeyStore>,
     tls: Tls,
 }
 
 impl Ground {
     /// Nothing is remembered yet.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self::with(clock, Arc::new(Https::of_system()))
+    }
+
+    /// The same, with another way to the addresses of senders. No configuration can ask for that.
+    pub fn with(clock: Arc<dyn Clock>, fetch: Arc<dyn Fetch>) -> Self {
         let telemetry = Arc::new(Telemetry::new(Arc::new(Metrics::new())));
         let claims = Claims::new(Arc::new(MemoryClaims::new(SETTLED_MAX)));
         let counted = claims.clone();
@@ -94,12 +102,14 @@ impl Ground {
                 counted.stats();
             DedupCounts { in_flight, settled, evicted, fenced, lease_expired, conflicts, abandoned }
         });
-        Self { shutdown: Shutdown::new(), telemetry, claims, clock, tls: Tls::native() }
+        let keys = Arc::new(KeyStore::new(fetch));
+        Self { shutdown: Shutdown::new(), telemetry, claims, clock, keys, tls: Tls::native() }
     }
 
     fn gateway(&self, sources: Vec<Source>, (limit, apply_to_private): (Limit, bool)) -> Gateway {
         let clients = ClientLimit::new(limit, apply_to_private, self.clock.now().steady);
-        Gateway::new(sources, self.claims.clone(), clients, self.clock.clone(), self.telemetry.clone())
+        let (claims, keys) = (self.claims.clone(), self.keys.clone());
+        Gateway::new(sources, claims, clients, keys, self.clock.clone(), self.telemetry.clone())
     }
 
     /// The way to an upstream, counted and logged.

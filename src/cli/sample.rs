@@ -59,6 +59,7 @@ impl Sample {
                 | Place::Form(_)
                 | Place::Header(_)
                 | Place::Headers(_)
+                | Place::KeyId
                 | Place::Method
                 | Place::Path
                 | Place::Query(_)

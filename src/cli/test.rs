@@ -1,6 +1,6 @@
 //! `hooksieve test`: recorded requests through the real configuration language, at the time they were recorded.
 
-use std::{collections::BTreeMap, fmt::Write as _, path::PathBuf};
+use std::{collections::BTreeMap, fmt::Write as _, path::PathBuf, sync::Arc};
 
 use bytes::Bytes;
 use clap::Args;
@@ -18,7 +18,9 @@ use crate::{
     presets,
     stages::{
         answer::Answer,
+        json::Pointer,
         receive::{Client, Head, Received},
+        schemes::published::{Form, KeySet, Published, Reading},
     },
 };
 
@@ -95,10 +97,10 @@ struct Reply {
     body: Option<String>,
 }
 
-/// A setting that only vectors have.
+/// A setting that only vectors have: the keys that the sender publishes (RFC 7517, section 5).
 const KEY_SET: &str = "jwks";
 
-/// Another: certificates in PEM, by the URLs they lie at.
+/// Another: certificates that it publishes, in PEM, by the URLs they lie at.
 const CERTIFICATES: &str = "certs";
 
 /// Runs all vectors of all files.
@@ -138,14 +140,15 @@ impl Vector {
         let source = self.source(&url)?;
         let received = self.request.received(&url, self.now)?;
         let at = received.at;
+        let published = self.published(&source, &received);
         // A signed handshake is as authentic as an event: `accept` is about the proof, `reply` about the answer.
-        if self.expect == Expect::Accept && source.authenticator.admit(received.clone(), at).is_ok() {
+        if self.expect == Expect::Accept && source.authenticator.admit_with(received.clone(), &published, at).is_ok() {
             return Ok(());
         }
-        match (self.expect, source.enter(received, at)) {
+        match (self.expect, source.enter_with(received, &published, at)) {
             (Expect::Accept, Entry::Admitted(..)) | (Expect::Reject, Entry::Refused(..)) => Ok(()),
-            (Expect::Reply, Entry::Greeted(answer)) => {
-                self.reply.as_ref().map_or(Ok(()), |reply| reply.compare(&answer))
+            (Expect::Reply, Entry::Greeted(welcome)) => {
+                self.reply.as_ref().map_or(Ok(()), |reply| reply.compare(&welcome.answer))
             }
             (Expect::Accept, Entry::Greeted(_)) => Err("must be accepted, is answered as a handshake".to_owned()),
             (Expect::Accept, Entry::Refused(refusal, _)) => {
@@ -164,21 +167,43 @@ impl Vector {
     fn source(&self, url: &Uri) -> Result<Source, String> {
         let environment = Environment::default();
         let file = PathBuf::from(format!("{}.toml", self.provider));
-        let (compiled, found) = app::load(&file, &self.toml(url), &environment, false, &mut app::nowhere);
-        let source = compiled.and_then(|compiled| compiled.sources.into_iter().next());
-        source.ok_or_else(|| format!("the configuration is refused: {}", first_error(&found)))
+        let load = |secrets: &[String]| {
+            let (compiled, found) = app::load(&file, &self.toml(url, secrets), &environment, false, &mut app::nowhere);
+            let source = compiled.and_then(|compiled| compiled.sources.into_iter().next());
+            source.ok_or_else(|| format!("the configuration is refused: {}", first_error(&found)))
+        };
+        match self.pinned() {
+            None => load(&self.secrets),
+            // What the sender publishes is looked at as if it were fetched, unless it is not recorded from where.
+            Some(pinned) => load(&[]).or_else(|_| load(&pinned)),
+        }
     }
 
-    /// The secrets of the vector. Where it has the keys (`jwks`, RFC 7517) or certificates that the sender publishes,
-    /// those: they are pinned.
-    fn secrets(&self) -> Vec<String> {
+    /// The keys or certificates that the sender publishes, as secrets.
+    fn pinned(&self) -> Option<Vec<String>> {
         let keys = self.settings.get(KEY_SET).and_then(|set| set.get("keys")?.as_array());
         let certificates = self.settings.get(CERTIFICATES).and_then(Value::as_object);
-        match (keys, certificates) {
-            (Some(keys), _) => keys.iter().map(Value::to_string).collect(),
-            (None, Some(pinned)) => pinned.values().filter_map(|it| it.as_str().map(str::to_owned)).collect(),
-            (None, None) => self.secrets.clone(),
+        let keys = keys.map(|keys| keys.iter().map(Value::to_string).collect());
+        keys.or_else(|| Some(certificates?.values().filter_map(|it| it.as_str().map(str::to_owned)).collect()))
+    }
+
+    /// What the sender publishes, for a request that cannot be judged without.
+    fn published(&self, source: &Source, received: &Received) -> Published {
+        let mut published = Published::default();
+        for wanted in source.wants(received, received.at) {
+            let at_address = || self.settings.get(CERTIFICATES)?.get(wanted.errand.address.to_string())?.as_str();
+            let (document, form) = match self.settings.get(KEY_SET) {
+                Some(set) => (Some(set.to_string()), Form::Jwks),
+                // Only the key counts: certificates that are recorded are made up, and not for that day.
+                None => (at_address().map(str::to_owned), Form::Pem),
+            };
+            let reading = Reading { form, at: Pointer::default(), ..wanted.reading.clone() };
+            let keys = document.map(|document| KeySet::read(&document.into(), &reading));
+            if let Some(Ok(keys)) = keys {
+                published.add(&wanted, Arc::new(keys));
+            }
         }
+        published
     }
 
     /// The settings of the vector. A handshake may be recorded without those that the preset needs for events alone;
@@ -196,12 +221,11 @@ impl Vector {
         settings
     }
 
-    fn toml(&self, url: &Uri) -> String {
+    fn toml(&self, url: &Uri, secrets: &[String]) -> String {
         let mut text = String::new();
         let base =
             format!("{}://{}", url.scheme_str().unwrap_or("https"), url.authority().map_or("", |it| it.as_str()));
-        let secrets: Vec<String> =
-            self.secrets().iter().map(|secret| format!("{{ value = {} }}", quoted(secret))).collect();
+        let secrets: Vec<String> = secrets.iter().map(|secret| format!("{{ value = {} }}", quoted(secret))).collect();
         let settings: Vec<String> = self
             .settings()
             .iter()

@@ -12,11 +12,12 @@ use regex::bytes::Regex;
 use crate::{
     secret::Secret,
     stages::{
+        address::Destination,
         answer::Answer,
         authenticate::Authentic,
         json::{Document, Limits, Value},
         receive::Received,
-        schemes::{Named, token::Fingerprint},
+        schemes::{Named, published::Errand, token::Fingerprint},
         selector::{Ambiguous, Facts, Selector},
         split::{self, Envelope},
         template::{Condition, Template},
@@ -37,8 +38,24 @@ pub struct Handshake {
     pub auth: Asker,
     /// What echoed values must look like, from first to last byte.
     pub guards: Vec<(Selector, Regex)>,
+    /// What is done before it is answered.
+    pub chore: Option<ChoreRule>,
     /// What is answered.
     pub reply: Reply,
+}
+
+/// What a rule has done before it answers, where the operator switched that on.
+#[derive(Clone, Debug)]
+pub enum ChoreRule {
+    /// An address of the sender's is visited, which tells it that the endpoint is wanted.
+    Visit(Destination),
+}
+
+/// What has to be done before a handshake is answered.
+#[derive(Clone, Debug)]
+pub enum Chore {
+    /// This must be asked for, and answered with a 2xx.
+    Visit(Errand),
 }
 
 /// What a rule is about.
@@ -89,7 +106,16 @@ pub struct Greeter {
 }
 
 /// A handshake's outcome: the answer, or why it is refused.
-pub type Greeting = Result<Answer, Refusal>;
+pub type Greeting = Result<Welcome, Refusal>;
+
+/// The answer to a handshake.
+#[derive(Clone, Debug)]
+pub struct Welcome {
+    /// What has to be done first.
+    pub chore: Option<Chore>,
+    /// The answer.
+    pub answer: Answer,
+}
 
 impl Greeter {
     /// Rules that match before authentication: anybody may ask, or who knows the secret.
@@ -190,7 +216,20 @@ impl Handshake {
             let value = HeaderValue::from_maybe_shared(bytes::Bytes::from(render(template)?));
             answer.headers.push((name.clone(), value.map_err(|_| Refusal::Target)?));
         }
-        Ok(answer)
+        let chore = self.chore.as_ref().map(|chore| chore.of(facts)).transpose()?;
+        Ok(Welcome { chore, answer })
+    }
+}
+
+impl ChoreRule {
+    /// What is to be done for this request. An address that is not on the list is no address (H-05).
+    fn of(&self, facts: &Facts<'_>) -> Result<Chore, Refusal> {
+        match self {
+            Self::Visit(destination) => {
+                let address = destination.find(facts).ok().flatten().ok_or(Refusal::Target)?;
+                Ok(Chore::Visit(Errand { address, post: None, networks: Arc::default() }))
+            }
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
         raw::auth::{Handshake, Proof, Subject},
     },
     stages::{
-        greet::{self, Asker, Reply, Scope},
+        greet::{self, Asker, ChoreRule, Reply, Scope},
         schemes::{hmac::EmptyKey, token::Fingerprint},
         selector::{Place, Selector},
     },
@@ -77,7 +77,25 @@ impl Context<'_> {
         }
         let reply = Reply { status, headers, body };
         let guards = self.guards(rule, &reply)?;
-        Some(Some(greet::Handshake { method, scope, when, auth, guards, reply }))
+        let chore = self.chore(rule)?;
+        Some(Some(greet::Handshake { method, scope, when, auth, guards, chore, reply }))
+    }
+
+    #[expect(clippy::option_option, reason = "nothing wrong, and then perhaps nothing to do")]
+    /// What is done before the answer is given, by whoever may ask for it.
+    fn chore(&mut self, rule: &Handshake) -> Option<Option<ChoreRule>> {
+        let of_request = rule.on.value == Subject::Request;
+        match &rule.confirm {
+            None => Some(None),
+            Some(confirm) if of_request && rule.auth.value == Proof::Signature => {
+                Some(Some(ChoreRule::Visit(self.confirmation(confirm)?)))
+            }
+            Some(confirm) => {
+                let help = "write `auth = \"signature\"`, and leave `on` out";
+                self.error(&confirm.at, "strangers could have addresses visited", help);
+                None
+            }
+        }
     }
 
     /// Everything that is sent back has a shape: the rule's, or a safe one.

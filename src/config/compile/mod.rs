@@ -6,7 +6,7 @@ mod auth;
 mod conditions;
 mod handshake;
 mod jose;
-mod jwk;
+mod keys;
 mod limits;
 mod rules;
 mod schemas;

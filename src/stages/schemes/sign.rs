@@ -210,6 +210,7 @@ impl Pen<'_> {
             | Place::Header(_)
             | Place::Headers(_)
             | Place::Json(_)
+            | Place::KeyId
             | Place::Method
             | Place::Path
             | Place::Query(_)
@@ -293,6 +294,7 @@ fn put(selector: &Selector, value: &str, request: &mut Received) -> Result<(), U
         | Place::Claim(_)
         | Place::Form(_)
         | Place::Json(_)
+        | Place::KeyId
         | Place::Method
         | Place::Path
         | Place::Raw(_)

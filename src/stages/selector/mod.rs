@@ -1,7 +1,8 @@
 //! Selectors: where in a request a value lies, and what is done with it.
 //!
 //! `header:N` `header:N*` `query:N` `form:N` `json:/pointer` `raw:/pointer` `sig.K` `claim:/pointer` `method` `path`
-//! `raw_query` `url` `body` `secret` `type`, then transforms after bars: see [`Transform`]. Settings are put in when the configuration is read, so none are left here.
+//! `raw_query` `url` `body` `secret` `type` `kid`, then transforms after bars: see [`Transform`]. Settings are put in when
+//! the configuration is read, so none are left here.
 
 mod place;
 mod transform;
@@ -16,6 +17,7 @@ use crate::{
     stages::{
         json::{self, Document, Value},
         receive::Received,
+        schemes::{Named, jose::Key},
     },
 };
 
@@ -58,6 +60,10 @@ pub struct Facts<'a> {
     pub event_type: Option<&'a str>,
     /// The claims of the verified token.
     pub claims: Option<Value<'a>>,
+    /// The key that the credential names.
+    pub key_id: Option<&'a str>,
+    /// Keys that were fetched for the rule in question.
+    pub published: &'a [Named<Key>],
     /// The key for `|hmac-sha256` and `secret`.
     pub key: Option<&'a Secret>,
     /// The body as JSON, parsed when the first selector asks for it.
@@ -67,7 +73,18 @@ pub struct Facts<'a> {
 impl<'a> Facts<'a> {
     /// Looks at the request alone.
     pub fn of(received: &'a Received, public_url: &'a str, document: &'a OnceLock<Option<Document>>) -> Self {
-        Self { received, public_url, fields: &[], event: None, event_type: None, claims: None, key: None, document }
+        Self {
+            received,
+            public_url,
+            fields: &[],
+            event: None,
+            event_type: None,
+            claims: None,
+            key_id: None,
+            published: &[],
+            key: None,
+            document,
+        }
     }
 
     /// The event, or the whole body when it is JSON.
@@ -122,6 +139,17 @@ impl Selector {
     /// Whether no sender can change the value.
     pub fn is_fixed(&self) -> bool {
         matches!(self.place, Place::Secret | Place::Text(_))
+    }
+
+    /// The value, where it is the same for every request, as it stands in the configuration.
+    pub fn fixed_text(&self) -> Option<String> {
+        if let Place::Text(text) = &self.place
+            && self.transforms.is_empty()
+        {
+            Some(text.clone())
+        } else {
+            None
+        }
     }
 
     /// Every value that lies there, each transformed.

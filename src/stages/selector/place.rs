@@ -22,6 +22,8 @@ pub enum Place {
     Headers(String),
     /// The text or number at a JSON pointer; other kinds of values count as absent.
     Json(Pointer),
+    /// The key that a token names, for the address of that key.
+    KeyId,
     /// The method.
     Method,
     /// The path as sent.
@@ -77,6 +79,7 @@ impl Place {
         }
         match text {
             "body" => Ok(Self::Body),
+            "kid" => Ok(Self::KeyId),
             "method" => Ok(Self::Method),
             "path" => Ok(Self::Path),
             "raw_query" => Ok(Self::RawQuery),
@@ -97,6 +100,7 @@ impl Place {
             | Self::Claim(_)
             | Self::Form(_)
             | Self::Json(_)
+            | Self::KeyId
             | Self::Method
             | Self::Path
             | Self::Query(_)
@@ -119,6 +123,7 @@ impl Place {
             Self::Header(name) => only(head.headers.get_all(name).iter().map(HeaderValue::as_bytes))?,
             Self::Headers(start) => only(starting_with(&head.headers, start))?,
             Self::Json(pointer) => facts.value().and_then(|value| value.at(pointer)).and_then(scalar),
+            Self::KeyId => facts.key_id.map(|id| Cow::Borrowed(id.as_bytes())),
             Self::Method => Some(Cow::Borrowed(head.method.as_str().as_bytes())),
             Self::Path => Some(Cow::Borrowed(head.path.as_bytes())),
             Self::Query(name) => parameter(head.query.as_deref().unwrap_or_default().as_bytes(), name)?,
