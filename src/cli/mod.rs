@@ -21,6 +21,7 @@ mod demo;
 mod presets;
 mod run;
 mod sample;
+mod secrets;
 mod send;
 mod sender;
 mod test;
@@ -89,6 +90,15 @@ Examples:
 
 The exit code is 0 when every answer is 2xx; with --break, when what was sent is refused as it should be.")]
     Send(send::Options),
+    /// List the secrets that senders handed over, and confirm or forget them
+    #[command(after_help = "\
+Examples:
+  hooksieve secrets
+  hooksieve secrets confirm asana 3f0a7c12
+  hooksieve secrets forget asana
+
+The digits are those of the secret's SHA-256, from what the sender itself showed you: printf %s SECRET | sha256sum")]
+    Secrets(secrets::Options),
     /// Run recorded requests through the configuration language, at the time they were recorded
     #[command(after_help = "Example: hooksieve test vectors/elan.json\n\nEnds with `N passed, M failed`.")]
     Test(test::Options),
@@ -118,6 +128,7 @@ pub fn main() -> ExitCode {
         Command::Check(options) => check::check(&options),
         Command::Presets(options) => presets::presets(&options),
         Command::Demo(options) => demo::demo(&options),
+        Command::Secrets(options) => secrets::secrets(&options),
         Command::Send(options) => send::send(&options),
         Command::Test(options) => test::test(&options),
     };

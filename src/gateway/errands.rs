@@ -6,12 +6,14 @@ use super::{Gateway, source::Source};
 use crate::{
     clock::Now,
     fetch::keys::Missing,
+    secret::Secret,
     stages::{
         greet::Chore,
         receive::Received,
         schemes::published::{Published, Wanted},
         words::Refusal,
     },
+    state::learned::{Learned, fingerprint},
 };
 
 impl Gateway {
@@ -33,6 +35,7 @@ impl Gateway {
     /// Does what has to be done before a handshake is answered.
     pub(super) async fn chore(&self, source: &Source, chore: &Chore) -> Result<(), Refusal> {
         match chore {
+            Chore::Learn(secret) => self.learn(source, secret.clone()).await,
             Chore::Visit(errand) => {
                 let visited = self.keys.visit(&source.name, errand, self.clock.now().steady).await;
                 visited.map_err(|failure| {
@@ -40,6 +43,28 @@ impl Gateway {
                     tracing::warn!(source, to = ?errand.address, problem, "the endpoint is not confirmed");
                     Refusal::UpstreamError
                 })
+            }
+        }
+    }
+
+    /// Keeps the first secret that a sender hands over.
+    async fn learn(&self, source: &Source, secret: Secret) -> Result<(), Refusal> {
+        let keepsake = source.learned.clone().ok_or(Refusal::Internal)?;
+        let (name, fingerprint) = (&*source.name, fingerprint(&secret));
+        let learned = tokio::task::spawn_blocking(move || keepsake.learn(&secret)).await;
+        match learned.map_err(|_| Refusal::Internal)? {
+            Ok(Learned::First) => {
+                tracing::warn!(source = name, fingerprint, "a secret was handed over and waits: `hooksieve secrets`");
+                Ok(())
+            }
+            Ok(Learned::Same) => Ok(()),
+            Ok(Learned::Other) => {
+                tracing::warn!(source = name, fingerprint, "another secret was handed over; the first one stays");
+                Err(Refusal::AuthMismatch)
+            }
+            Err(error) => {
+                tracing::error!(source = name, %error, "a secret that was handed over cannot be kept");
+                Err(Refusal::StateStore)
             }
         }
     }

@@ -31,6 +31,7 @@ use crate::{
     },
     state::{
         key::{BucketKey, Digest, EventKey},
+        learned::Keepsake,
         limits::SourceLimit,
     },
     upstream::Upstream,
@@ -59,6 +60,8 @@ pub struct Source {
     pub authenticator: Authenticator,
     /// How tests of the sender are answered.
     pub greeter: Greeter,
+    /// Where a secret is kept that its sender hands over, if it may.
+    pub learned: Option<Keepsake>,
     /// The source's own limit.
     pub limit: Option<Limit>,
     /// How events are packed.

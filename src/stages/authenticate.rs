@@ -89,6 +89,8 @@ pub struct Rule {
 /// Where the keys of a rule are.
 #[derive(Clone, Debug)]
 pub enum Keys {
+    /// Not here yet: a secret that the sender hands over in a handshake, and an operator then confirms.
+    Awaited,
     /// In the scheme itself, as the operator gave them.
     Pinned,
     /// At an address of the sender's.
@@ -109,7 +111,7 @@ impl Rule {
             {
                 publisher.wants(index, self.scheme.key_id(facts, &publisher.algorithms)?.as_deref(), facts)
             }
-            Keys::Pinned | Keys::Published(_) => Ok(Vec::new()),
+            Keys::Awaited | Keys::Pinned | Keys::Published(_) => Ok(Vec::new()),
         }
     }
 
@@ -122,6 +124,7 @@ impl Rule {
         now: Timestamp,
     ) -> Result<Vec<Named<Key>>, Refusal> {
         match &self.keys {
+            Keys::Awaited => self.scheme.key_id(facts, &[]).and(Err(Refusal::StateStore)),
             Keys::Pinned => Ok(Vec::new()),
             Keys::Published(sender) => {
                 let key_id = self.scheme.key_id(facts, &sender.algorithms)?;

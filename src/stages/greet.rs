@@ -3,7 +3,10 @@
 //! A rule is data: method, conditions, who may ask, what is answered. Whatever is echoed or signed passes a guard first,
 //! so that an answer can neither carry a script nor be a signature over a forged event.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    ops::RangeInclusive,
+    sync::{Arc, OnceLock},
+};
 
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use jiff::Timestamp;
@@ -24,6 +27,9 @@ use crate::{
         words::Refusal,
     },
 };
+
+/// How long a secret may be that a sender hands over, in bytes.
+const LEARNED_BYTES: RangeInclusive<usize> = 16..=512;
 
 /// One handshake rule.
 #[derive(Clone, Debug)]
@@ -47,6 +53,8 @@ pub struct Handshake {
 /// What a rule has done before it answers, where the operator switched that on.
 #[derive(Clone, Debug)]
 pub enum ChoreRule {
+    /// A secret that lies there is kept.
+    Learn(Selector),
     /// An address of the sender's is visited, which tells it that the endpoint is wanted.
     Visit(Destination),
 }
@@ -54,6 +62,8 @@ pub enum ChoreRule {
 /// What has to be done before a handshake is answered.
 #[derive(Clone, Debug)]
 pub enum Chore {
+    /// This secret must be kept, if none is: before the answer, for the first events follow it at once.
+    Learn(Secret),
     /// This must be asked for, and answered with a 2xx.
     Visit(Errand),
 }
@@ -225,12 +235,21 @@ impl ChoreRule {
     /// What is to be done for this request. An address that is not on the list is no address (H-05).
     fn of(&self, facts: &Facts<'_>) -> Result<Chore, Refusal> {
         match self {
+            Self::Learn(selector) => {
+                let secret = selector.find(facts)?.filter(|secret| is_secret(secret)).ok_or(Refusal::Target)?;
+                Ok(Chore::Learn(Secret::new(secret)))
+            }
             Self::Visit(destination) => {
                 let address = destination.find(facts).ok().flatten().ok_or(Refusal::Target)?;
                 Ok(Chore::Visit(Errand { address, post: None, networks: Arc::default() }))
             }
         }
     }
+}
+
+/// Whether it can be a secret of a sender's making: long enough, and a text on one line.
+fn is_secret(text: &[u8]) -> bool {
+    LEARNED_BYTES.contains(&text.len()) && text.iter().all(u8::is_ascii_graphic)
 }
 
 fn matches_whole(shape: &Regex, value: &[u8]) -> bool {

@@ -46,6 +46,7 @@ impl Context<'_> {
             Some(published) if secrets.is_empty() && !self.secrets_missing => {
                 Keys::Published(Box::new(self.publisher(rule, published)?))
             }
+            Some(_) | None if secrets.is_empty() && self.awaited => self.awaits(rule)?,
             Some(_) | None => Keys::Pinned,
         };
         if secrets.is_empty() && rule.kind.value != Kind::None && matches!(keys, Keys::Pinned) {

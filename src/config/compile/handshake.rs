@@ -85,14 +85,22 @@ impl Context<'_> {
     /// What is done before the answer is given, by whoever may ask for it.
     fn chore(&mut self, rule: &Handshake) -> Option<Option<ChoreRule>> {
         let of_request = rule.on.value == Subject::Request;
-        match &rule.confirm {
-            None => Some(None),
-            Some(confirm) if of_request && rule.auth.value == Proof::Signature => {
+        match (&rule.confirm, &rule.learn) {
+            (None, None) => Some(None),
+            (Some(confirm), None) if of_request && rule.auth.value == Proof::Signature => {
                 Some(Some(ChoreRule::Visit(self.confirmation(confirm)?)))
             }
-            Some(confirm) => {
-                let help = "write `auth = \"signature\"`, and leave `on` out";
+            (None, Some(learn)) if of_request && rule.auth.value == Proof::None => {
+                Some(Some(ChoreRule::Learn(self.selector(learn)?)))
+            }
+            (Some(confirm), _) => {
+                let help = "write `auth = \"signature\"`, and leave `on` and `learn` out";
                 self.error(&confirm.at, "strangers could have addresses visited", help);
+                None
+            }
+            (None, Some(learn)) => {
+                let help = "write `auth = \"none\"`, and leave `on` out";
+                self.error(&learn.key, "who hands a secret over cannot prove anything yet", help);
                 None
             }
         }

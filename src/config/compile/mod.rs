@@ -7,6 +7,7 @@ mod conditions;
 mod handshake;
 mod jose;
 mod keys;
+mod learned;
 mod limits;
 mod rules;
 mod schemas;
@@ -196,6 +197,8 @@ struct Context<'a> {
     signed: Vec<Selector>,
     /// Secrets could not be fetched, and that has been said.
     secrets_missing: bool,
+    /// The sender hands its secret over, and has not yet, or nobody has confirmed it.
+    awaited: bool,
 }
 
 impl<'a> Context<'a> {
@@ -219,6 +222,7 @@ impl<'a> Context<'a> {
             tolerance: Duration::ZERO,
             signed: Vec::new(),
             secrets_missing: false,
+            awaited: false,
         }
     }
 

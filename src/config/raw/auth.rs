@@ -154,6 +154,9 @@ table! {
         guard: BTreeMap<Selector, At<Pattern>> = "{}",
         /// An address that is visited before the answer is given: it is given only if that is answered with a 2xx.
         confirm: Option<Confirm>,
+        /// A secret that the sender hands over, kept before the answer is given: the first one, and no other after it.
+        /// Nothing is verified with it until `hooksieve secrets confirm`. Needs `[learned]`.
+        learn: Option<At<Selector>>,
         /// The answer.
         reply: HandshakeReply = "{}",
     }
