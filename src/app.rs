@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use ipnet::IpNet;
 
 use crate::{
@@ -20,17 +21,17 @@ use crate::{
         compile::{Compiled, Connect, Surroundings, compile},
         read,
     },
-    fetch::{Fetch, Https, keys::KeyStore},
+    fetch::{self, Failure, Fetch, Https, keys::KeyStore},
     gateway::{Gateway, Generations, source::Source},
     presets,
     server::{ListenOn, Listener, Server, Shutdown},
-    stages::words::Refusal,
+    stages::{schemes::published::Errand, words::Refusal},
     state::{
         claims::{ClaimStats, Claims},
         limits::{ClientLimit, Limit},
         memory::MemoryClaims,
     },
-    telemetry::{DedupCounts, Metrics, Telemetry, UpstreamMetrics},
+    telemetry::{DedupCounts, FetchMetrics, Metrics, Telemetry, UpstreamMetrics},
     upstream::{Attempt, BoxFuture, HttpUpstream, Outbound, Settings, Tls, Upstream},
 };
 
@@ -102,7 +103,7 @@ impl Ground {
                 counted.stats();
             DedupCounts { in_flight, settled, evicted, fenced, lease_expired, conflicts, abandoned }
         });
-        let keys = Arc::new(KeyStore::new(fetch));
+        let keys = Arc::new(KeyStore::new(Arc::new(Counted { inner: fetch, metrics: telemetry.metrics.fetches() })));
         Self { shutdown: Shutdown::new(), telemetry, claims, clock, keys, tls: Tls::native() }
     }
 
@@ -118,6 +119,27 @@ impl Ground {
         let inner = upstream.map_err(|error| format!("the upstream cannot be used: {error}"))?;
         let metrics = self.telemetry.metrics.upstream(name);
         Ok(Arc::new(Watched { name: name.to_owned(), inner, metrics }))
+    }
+}
+
+/// A way to the addresses of senders that is counted.
+struct Counted {
+    inner: Arc<dyn Fetch>,
+    metrics: FetchMetrics,
+}
+
+impl Fetch for Counted {
+    fn fetch<'a>(&'a self, errand: &'a Errand) -> fetch::BoxFuture<'a, Result<Bytes, Failure>> {
+        Box::pin(async move {
+            let outcome = self.inner.fetch(errand).await;
+            let count = match &outcome {
+                Ok(_) => &self.metrics.found,
+                Err(Failure::Absent(_)) => &self.metrics.absent,
+                Err(Failure::Unavailable(_)) => &self.metrics.unavailable,
+            };
+            count.inc();
+            outcome
+        })
     }
 }
 

@@ -20,7 +20,10 @@ use crate::{
         answer::Answer,
         json::Pointer,
         receive::{Client, Head, Received},
-        schemes::published::{Form, KeySet, Published, Reading},
+        schemes::{
+            key_set::{Form, KeySet, Reading},
+            published::Published,
+        },
     },
 };
 

@@ -9,7 +9,10 @@ use std::{
 };
 
 use super::{Failure, Fetch};
-use crate::stages::schemes::published::{Errand, KeySet, Wanted};
+use crate::stages::schemes::{
+    key_set::KeySet,
+    published::{Errand, Wanted},
+};
 
 /// A document younger than this is not asked for again, unless it lacks a key that is wanted.
 pub const FRESH: Duration = Duration::from_mins(15);
@@ -89,14 +92,13 @@ impl KeyStore {
         if let Some(answer) = slot.known().answer(key_id, now) {
             return answer;
         }
-        let Ok(_turn) = slot.turn.try_lock() else {
+        let _turn = match slot.turn.try_lock() {
+            Ok(turn) => turn,
             // Somebody is on the way: what is still good is good enough, and otherwise the answer is worth waiting for.
-            if let Some(keys) = slot.known().usable(key_id, now) {
-                return Ok(keys);
-            }
-            let _turn = slot.turn.lock().await;
-            let known = slot.known();
-            return known.answer(key_id, now).unwrap_or_else(|| known.settle(key_id, now));
+            Err(_) => match slot.known().usable(key_id, now) {
+                Some(keys) => return Ok(keys),
+                None => slot.turn.lock().await,
+            },
         };
         if let Some(answer) = slot.known().answer(key_id, now) {
             return answer;
@@ -108,7 +110,7 @@ impl KeyStore {
         let outcome = self.read(source, wanted).await;
         let mut known = lock(&slot.known);
         known.note(outcome, now);
-        known.settle(key_id, now)
+        known.usable(key_id, now).ok_or_else(|| known.missing())
     }
 
     async fn read(&self, source: &Arc<str>, wanted: &Wanted) -> Result<Arc<KeySet>, Missing> {
@@ -168,11 +170,6 @@ impl Known {
             None if cools_down => Some(Err(self.missing())),
             Some(_) | None => None,
         }
-    }
-
-    /// What is known after a fetch, or after somebody else's.
-    fn settle(&self, key_id: Option<&str>, now: Instant) -> Result<Arc<KeySet>, Missing> {
-        self.usable(key_id, now).ok_or_else(|| self.missing())
     }
 
     /// The document, if it is not too old and has the key.

@@ -192,7 +192,7 @@ async fn w_53_an_outage_with_and_without_keys() {
     let signer = Signer::new("k1");
     let (publisher, gateway) = issuer(set(&[&signer])).await;
     let seen = signer.send(&gateway).await;
-    assert_eq!(seen.is_forwarded().header("hooksieve-verified"), Some("verified; key=k1"));
+    assert_eq!(seen.is_forwarded().header("hooksieve-verified"), Some("verified; key=published"));
     signer.send(&gateway).await.is_forwarded();
     assert_eq!(publisher.requests().len(), 1, "kept");
 
@@ -210,6 +210,8 @@ async fn w_53_an_outage_with_and_without_keys() {
     publisher.put(KEYS, set(&[&signer]));
     gateway.advance(31);
     signer.send(&gateway).await.is_forwarded();
+    let counted = gateway.counts("hooksieve_fetches_total");
+    assert!(counted.iter().any(|(labels, count)| labels.contains("\"found\"") && *count == 2), "{counted:?}");
     drop(gateway);
 
     for page in [

@@ -13,7 +13,10 @@ use crate::{
     stages::{
         address::{Address, AllowList, Destination, HostPattern},
         json::Pointer,
-        schemes::published::{Form, Publisher, Reading},
+        schemes::{
+            key_set::{Form, Reading},
+            published::Publisher,
+        },
         template::{Piece, Template},
     },
 };

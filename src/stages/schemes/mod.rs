@@ -6,6 +6,7 @@ pub mod digest;
 pub mod hmac;
 pub mod jose;
 pub mod jwk;
+pub mod key_set;
 pub mod public_key;
 pub mod published;
 pub mod sign;
