@@ -40,7 +40,10 @@ const NOT_YET: [(&str, &str); 7] = [
         "the key is the secret in Unicode's form NFKD; with a secret of plain ASCII a source of your own works",
     ),
     ("Paddle Classic", "the signed text is PHP's serialization of the sorted form"),
-    ("Microsoft Entra, resource data of Graph", "tokens of keys that have to be fetched, and encrypted payloads"),
+    (
+        "Microsoft Entra, resource data of Graph",
+        "payloads are encrypted for a certificate of yours, and the tokens beside them are a list",
+    ),
     ("Vonage", "the hash of the body in the token may be missing, as a setting says"),
 ];
 

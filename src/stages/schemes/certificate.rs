@@ -69,3 +69,49 @@ fn common_name(parsed: &x509_cert::TbsCertificate) -> Option<String> {
     let [name] = names.collect::<Vec<_>>()[..] else { return None };
     Some(std::str::from_utf8(name.value.value()).ok()?.to_ascii_lowercase())
 }
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, DnType, KeyPair, date_time_ymd};
+
+    use super::*;
+    use crate::stages::schemes::public_key::{Algorithm, PublicKey};
+
+    fn made(names: &[&str]) -> String {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        for (at, name) in names.iter().enumerate() {
+            // A name's kind is there once in this library; a second one takes another that reads alike.
+            let kind = if at == 0 { DnType::CommonName } else { DnType::CustomDnType(vec![2, 5, 4, 3]) };
+            params.distinguished_name.push(kind, *name);
+        }
+        (params.not_before, params.not_after) = (date_time_ymd(2025, 1, 1), date_time_ymd(2026, 1, 1));
+        params.self_signed(&KeyPair::generate().unwrap()).unwrap().pem()
+    }
+
+    #[test]
+    fn what_counts_of_a_certificate() {
+        let read = Certificate::from_pem(&made(&["Hooks.Sender.Example"])).unwrap();
+        assert_eq!(read.name.as_deref(), Some("hooks.sender.example"));
+        assert!(PublicKey::from_spki(Algorithm::EcdsaDer, &read.key).is_ok());
+        for (second, valid) in
+            [(1_735_689_599, false), (1_735_689_600, true), (1_767_225_600, true), (1_767_225_601, false)]
+        {
+            assert_eq!(read.is_valid(Timestamp::from_second(second).unwrap()), valid, "{second}");
+        }
+        assert_eq!(Certificate::from_pem(&made(&[])).unwrap().name, None);
+        assert_eq!(Certificate::from_pem(&made(&["a.example", "b.example"])).unwrap().name, None);
+    }
+
+    #[test]
+    fn the_first_of_a_chain_counts() {
+        let chain = format!("subject=CN first\n{}{}", made(&["first.example"]), made(&["second.example"]));
+        assert_eq!(Certificate::from_pem(&chain).unwrap().name.as_deref(), Some("first.example"));
+        let pem = made(&["first.example"]);
+        for broken in
+            ["", "-----BEGIN CERTIFICATE-----", &pem[..pem.len() / 2], &pem.replace("CERTIFICATE", "PUBLIC KEY")]
+        {
+            assert_eq!(Certificate::from_pem(broken).map(|read| read.name), Err(Unreadable), "{broken}");
+        }
+    }
+}
