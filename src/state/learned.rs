@@ -85,14 +85,12 @@ impl Keepsake {
             return Ok(compare(&known));
         }
         fs::DirBuilder::new().mode(0o700).recursive(true).create(&self.directory)?;
-        let draft = self.directory.join(format!(
-            ".{}.{}.{}",
-            self.source,
-            process::id(),
-            DRAFTS.fetch_add(1, Ordering::Relaxed)
-        ));
-        let linked = write(&draft, secret).and_then(|()| fs::hard_link(&draft, self.pending()));
-        fs::remove_file(&draft).or_else(|error| if linked.is_err() { Ok(()) } else { Err(error) })?;
+        let draft = self.draft();
+        // What a process of the same number left behind when it ended in the middle.
+        remove(&draft)?;
+        write(&draft, secret)?;
+        let linked = fs::hard_link(&draft, self.pending());
+        remove(&draft)?;
         match linked {
             Ok(()) => File::open(&self.directory)?.sync_all().map(|()| Learned::First),
             // Another request was faster.
@@ -112,15 +110,15 @@ impl Keepsake {
 
     /// Keeps nothing any more, so that the next secret is learned. Whether anything was kept.
     pub fn forget(&self) -> io::Result<bool> {
-        let mut forgot = false;
-        for file in [self.pending(), self.confirmed()] {
-            match fs::remove_file(file) {
-                Ok(()) => forgot = true,
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(forgot)
+        let pending = remove(&self.pending())?;
+        let confirmed = remove(&self.confirmed())?;
+        Ok(pending || confirmed)
+    }
+
+    /// A file that nobody else writes at the same time.
+    fn draft(&self) -> PathBuf {
+        let number = DRAFTS.fetch_add(1, Ordering::Relaxed);
+        self.directory.join(format!(".{}.{}.{number}", self.source, process::id()))
     }
 }
 
@@ -138,7 +136,19 @@ fn read(file: &Path) -> io::Result<Option<Secret>> {
     // With room for all of it, so that no copy of the secret is left behind by growing.
     let mut bytes = Vec::with_capacity(SECRET_BYTES_MAX + 1);
     file.take(SECRET_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > SECRET_BYTES_MAX {
+        return Err(io::Error::new(ErrorKind::InvalidData, "the file is longer than any secret that is kept"));
+    }
     Ok(Some(Secret::new(bytes)))
+}
+
+/// Whether there was such a file.
+fn remove(file: &Path) -> io::Result<bool> {
+    match fs::remove_file(file) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 fn write(file: &Path, secret: &Secret) -> io::Result<()> {
@@ -178,6 +188,18 @@ mod tests {
         assert_eq!(keepsake.learn(&secret("second")).unwrap(), Learned::First);
         let left: Vec<_> = fs::read_dir(directory.path().join("learned")).unwrap().collect();
         assert_eq!(left.len(), 1, "no draft is left behind: {left:?}");
+    }
+
+    #[test]
+    fn what_an_earlier_process_left_behind_is_in_nobodys_way() {
+        let directory = tempfile::tempdir().unwrap();
+        for number in 0..100 {
+            fs::write(directory.path().join(format!(".asana.{}.{number}", process::id())), "left").unwrap();
+        }
+        let keepsake = Keepsake::new(directory.path(), "asana");
+        assert_eq!(keepsake.learn(&secret("first")).unwrap(), Learned::First);
+        fs::write(keepsake.confirmed(), [b'x'; SECRET_BYTES_MAX + 1]).unwrap();
+        assert!(keepsake.read().is_err(), "a part of a secret is another one");
     }
 
     #[test]

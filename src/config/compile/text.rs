@@ -88,7 +88,7 @@ impl Context<'_> {
 }
 
 const SELECTORS: &str = "selectors are `header:N`, `query:N`, `form:N`, `json:/pointer`, `raw:/pointer`, `sig.K`, `setting:N`, `method`, \
-                         `url`, `path`, `raw_query`, `body`, with transforms such as `|hex` after them";
+                         `url`, `path`, `raw_query`, `body`, `claim:/pointer`, `kid`, with transforms such as `|hex` after them";
 
 /// Whether a signature over `part` also covers `wanted`.
 pub(super) fn is_part_of(wanted: &Selector, part: &Selector) -> bool {
