@@ -24,6 +24,7 @@ use sha2::Sha256;
 use hooksieve::{
     app,
     clock::{Clock, SystemClock},
+    fetch::{Https, keys::KeyStore},
     gateway::Gateway,
     secret::Secret,
     server::Handler as _,
@@ -172,7 +173,8 @@ fn gateway() -> Gateway {
     let clients = ClientLimit::new(compiled.client_limit.0, compiled.client_limit.1, SystemClock.now().steady);
     let telemetry = Arc::new(Telemetry::new(Arc::new(Metrics::new())));
     let claims = Claims::new(Arc::new(MemoryClaims::new(CAPACITY)));
-    Gateway::new(compiled.sources, claims, clients, Arc::new(SystemClock), telemetry)
+    let keys = Arc::new(KeyStore::new(Arc::new(Https::of_system())));
+    Gateway::new(compiled.sources, claims, clients, keys, Arc::new(SystemClock), telemetry)
 }
 
 /// An application that answers before it is asked.

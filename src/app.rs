@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use ipnet::IpNet;
 
 use crate::{
@@ -20,16 +21,17 @@ use crate::{
         compile::{Compiled, Connect, Surroundings, compile},
         read,
     },
+    fetch::{self, Failure, Fetch, Https, keys::KeyStore},
     gateway::{Gateway, Generations, source::Source},
     presets,
     server::{ListenOn, Listener, Server, Shutdown},
-    stages::words::Refusal,
+    stages::{schemes::published::Errand, words::Refusal},
     state::{
         claims::{ClaimStats, Claims},
         limits::{ClientLimit, Limit},
         memory::MemoryClaims,
     },
-    telemetry::{DedupCounts, Metrics, Telemetry, UpstreamMetrics},
+    telemetry::{DedupCounts, FetchMetrics, Metrics, Telemetry, UpstreamMetrics},
     upstream::{Attempt, BoxFuture, HttpUpstream, Outbound, Settings, Tls, Upstream},
 };
 
@@ -88,12 +90,19 @@ pub struct Ground {
     pub claims: Claims,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
+    /// The keys that senders publish.
+    keys: Arc<KeyStore>,
     tls: Tls,
 }
 
 impl Ground {
     /// Nothing is remembered yet.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self::with(clock, Arc::new(Https::of_system()))
+    }
+
+    /// The same, with another way to the addresses of senders. No configuration can ask for that.
+    pub fn with(clock: Arc<dyn Clock>, fetch: Arc<dyn Fetch>) -> Self {
         let telemetry = Arc::new(Telemetry::new(Arc::new(Metrics::new())));
         let claims = Claims::new(Arc::new(MemoryClaims::new(SETTLED_MAX)));
         let counted = claims.clone();
@@ -102,12 +111,14 @@ impl Ground {
                 counted.stats();
             DedupCounts { in_flight, settled, evicted, fenced, lease_expired, conflicts, abandoned }
         });
-        Self { shutdown: Shutdown::new(), telemetry, claims, clock, tls: Tls::native() }
+        let keys = Arc::new(KeyStore::new(Arc::new(Counted { inner: fetch, metrics: telemetry.metrics.fetches() })));
+        Self { shutdown: Shutdown::new(), telemetry, claims, clock, keys, tls: Tls::native() }
     }
 
     fn gateway(&self, sources: Vec<Source>, (limit, apply_to_private): (Limit, bool)) -> Gateway {
         let clients = ClientLimit::new(limit, apply_to_private, self.clock.now().steady);
-        Gateway::new(sources, self.claims.clone(), clients, self.clock.clone(), self.telemetry.clone())
+        let (claims, keys) = (self.claims.clone(), self.keys.clone());
+        Gateway::new(sources, claims, clients, keys, self.clock.clone(), self.telemetry.clone())
     }
 
     /// The way to an upstream, counted and logged.
@@ -116,6 +127,27 @@ impl Ground {
         let inner = upstream.map_err(|error| format!("the upstream cannot be used: {error}"))?;
         let metrics = self.telemetry.metrics.upstream(name);
         Ok(Arc::new(Watched { name: name.to_owned(), inner, metrics }))
+    }
+}
+
+/// A way to the addresses of senders that is counted.
+struct Counted {
+    inner: Arc<dyn Fetch>,
+    metrics: FetchMetrics,
+}
+
+impl Fetch for Counted {
+    fn fetch<'a>(&'a self, errand: &'a Errand) -> fetch::BoxFuture<'a, Result<Bytes, Failure>> {
+        Box::pin(async move {
+            let outcome = self.inner.fetch(errand).await;
+            let count = match &outcome {
+                Ok(_) => &self.metrics.found,
+                Err(Failure::Absent(_)) => &self.metrics.absent,
+                Err(Failure::Unavailable(_)) => &self.metrics.unavailable,
+            };
+            count.inc();
+            outcome
+        })
     }
 }
 

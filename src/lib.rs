@@ -5,6 +5,7 @@ pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod fetch;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod gateway;

@@ -21,6 +21,7 @@ use hooksieve::{
     app::load,
     clock::{Clock, ManualClock},
     config::Environment,
+    fetch::{Https, keys::KeyStore},
     gateway::Gateway,
     server::Handler as _,
     stages::receive::{Client, Head, Received},
@@ -178,7 +179,8 @@ impl World {
         let (limit, private) = compiled.client_limit;
         let clients = ClientLimit::new(limit, private, clock.now().steady);
         let telemetry = Arc::new(Telemetry::new(Arc::new(Metrics::new())));
-        let gateway = Gateway::new(compiled.sources, claims.clone(), clients, Arc::new(clock), telemetry);
+        let keys = Arc::new(KeyStore::new(Arc::new(Https::of_system())));
+        let gateway = Gateway::new(compiled.sources, claims.clone(), clients, keys, Arc::new(clock), telemetry);
         Self { app, gateway: Arc::new(gateway), claims, requests: Vec::new(), tasks: Vec::new() }
     }
 

@@ -23,6 +23,7 @@ pub mod explain;
 mod presets;
 mod run;
 mod sample;
+mod secrets;
 mod send;
 mod sender;
 mod test;
@@ -104,6 +105,15 @@ mistake (a newline in the secret, another encoding, a body that was written agai
 It sends nothing, and prints no secret, no computed signature and no body.
 The exit code is 0 when the request is accepted, 1 when it is refused.")]
     Explain(explain::Options),
+    /// List the secrets that senders handed over, and confirm or forget them
+    #[command(after_help = "\
+Examples:
+  hooksieve secrets
+  hooksieve secrets confirm asana 3f0a7c12
+  hooksieve secrets forget asana
+
+The digits are those of the secret's SHA-256, from what the sender itself showed you: printf %s SECRET | sha256sum")]
+    Secrets(secrets::Options),
     /// Run recorded requests through the configuration language, at the time they were recorded
     #[command(after_help = "Example: hooksieve test vectors/elan.json\n\nEnds with `N passed, M failed`.")]
     Test(test::Options),
@@ -134,6 +144,7 @@ pub fn main() -> ExitCode {
         Command::Presets(options) => presets::presets(&options),
         Command::Demo(options) => demo::demo(&options),
         Command::Explain(options) => explain::explain(&options),
+        Command::Secrets(options) => secrets::secrets(&options),
         Command::Send(options) => send::send(&options),
         Command::Test(options) => test::test(&options),
     };

@@ -60,6 +60,7 @@ impl Sample {
                 | Place::Header(_)
                 | Place::Headers(_)
                 | Place::Joined(_)
+                | Place::KeyId
                 | Place::Method
                 | Place::Name(..)
                 | Place::Path

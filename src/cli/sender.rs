@@ -151,7 +151,8 @@ impl<'a> StandIn<'a> {
         let answered = |answer: Answer| Expected::Status(answer.status);
         let (authentic, _) = match self.source.enter(request.clone(), self.clock.now().wall) {
             Entry::Admitted(authentic, looked) => (authentic, looked),
-            Entry::Denied(_, answer) | Entry::Greeted(answer) => return answered(answer),
+            Entry::Denied(_, answer) => return answered(answer),
+            Entry::Greeted(welcome) => return answered(welcome.answer),
             Entry::Refused(refusal, _) => return answered(self.source.answers.refuse(refusal, None)),
         };
         if let Err(refusal) = self.source.split(&authentic)

@@ -72,11 +72,11 @@ fn run(vector: &Vector) -> Result<(), String> {
 /// A signed test of the sender's is as authentic as an event: this is about the proof, not about the answer.
 fn accepted(vector: &Vector) -> Result<(), String> {
     let (source, received) = (vector.source(Doorkeeper::Recorded)?, vector.received()?);
-    let at = received.at;
-    if source.authenticator.admit(received.clone(), at).is_ok() {
+    let (published, at) = (vector.published(&source, &received), received.at);
+    if source.authenticator.admit_with(received.clone(), &published, at).is_ok() {
         return Ok(());
     }
-    match source.enter(received, at) {
+    match source.enter_with(received, &published, at) {
         Entry::Admitted(..) => Ok(()),
         Entry::Greeted(_) => Err("must be accepted, is answered as a handshake".to_owned()),
         Entry::Denied(refusal, _) | Entry::Refused(refusal, _) => {
@@ -86,9 +86,7 @@ fn accepted(vector: &Vector) -> Result<(), String> {
 }
 
 fn rejected(vector: &Vector) -> Result<(), String> {
-    let (source, received) = (vector.source(Doorkeeper::Recorded)?, vector.received()?);
-    let at = received.at;
-    match source.enter(received, at) {
+    match enter(vector, Doorkeeper::Recorded)?.1 {
         Entry::Denied(..) | Entry::Refused(..) => Ok(()),
         Entry::Admitted(..) => Err("must be refused, is accepted".to_owned()),
         Entry::Greeted(_) => Err("must be refused, is answered as a handshake".to_owned()),
@@ -96,14 +94,20 @@ fn rejected(vector: &Vector) -> Result<(), String> {
 }
 
 fn replied(vector: &Vector, doorkeeper: Doorkeeper) -> Result<(), String> {
-    let (source, received) = (vector.source(doorkeeper)?, vector.received()?);
-    let at = received.at;
-    let answer = match source.enter(received, at) {
-        Entry::Denied(_, answer) | Entry::Greeted(answer) => answer,
-        Entry::Refused(refusal, _) => source.refuse(refusal, None),
-        Entry::Admitted(authentic, _) => answer(&source, &authentic),
+    let answer = match enter(vector, doorkeeper)? {
+        (_, Entry::Denied(_, answer)) => answer,
+        (_, Entry::Greeted(welcome)) => welcome.answer,
+        (source, Entry::Refused(refusal, _)) => source.refuse(refusal, None),
+        (source, Entry::Admitted(authentic, _)) => answer(&source, &authentic),
     };
     vector.reply.as_ref().map_or(Ok(()), |reply| reply.compare(&answer))
+}
+
+fn enter(vector: &Vector, doorkeeper: Doorkeeper) -> Result<(Source, Entry), String> {
+    let (source, received) = (vector.source(doorkeeper)?, vector.received()?);
+    let (published, at) = (vector.published(&source, &received), received.at);
+    let entry = source.enter_with(received, &published, at);
+    Ok((source, entry))
 }
 
 /// The answer to an authentic request whose events, where it has any, the application takes.

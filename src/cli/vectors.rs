@@ -1,6 +1,6 @@
 //! Recorded requests, as files hold them (`docs/vectors.md`), and the source that each of them is for.
 
-use std::{collections::BTreeMap, fmt::Write as _, path::PathBuf};
+use std::{collections::BTreeMap, fmt::Write as _, path::PathBuf, sync::Arc};
 
 use bytes::Bytes;
 use data_encoding::BASE64;
@@ -16,7 +16,12 @@ use crate::{
     presets,
     stages::{
         answer::Answer,
+        json::Pointer,
         receive::{Client, Head, Received},
+        schemes::{
+            key_set::{Form, KeySet, Reading},
+            published::Published,
+        },
     },
 };
 
@@ -97,8 +102,14 @@ pub(super) enum Doorkeeper {
     Open,
 }
 
-/// Settings that only vectors have: keys and certificates that a sender publishes, and keys that are `secrets` here.
-const PUBLISHED: [&str; 4] = ["jwks", "certs", "public_key_pem", "private_key"];
+/// A setting that only vectors have: the keys that the sender publishes (RFC 7517, section 5).
+const KEY_SET: &str = "jwks";
+
+/// Another: certificates that it publishes, in PEM, by the URLs they lie at.
+const CERTIFICATES: &str = "certs";
+
+/// These, and keys that are `secrets` here.
+const PUBLISHED: [&str; 4] = [KEY_SET, CERTIFICATES, "public_key_pem", "private_key"];
 
 /// A secret of no sender's.
 const NOBODYS: &str = "6e6f626f6479206b6e6f777320746869";
@@ -163,11 +174,48 @@ impl Vector {
 
     /// The source that a user would write for this vector, read and compiled as any other.
     pub(super) fn source(&self, doorkeeper: Doorkeeper) -> Result<Source, String> {
+        match doorkeeper {
+            // What the sender publishes is looked at as if it were fetched, unless it is not recorded from where.
+            Doorkeeper::Recorded if self.publishes() => {
+                self.load(&[], doorkeeper).or_else(|_| self.load(&self.secrets(), doorkeeper))
+            }
+            Doorkeeper::Recorded => self.load(&self.secrets(), doorkeeper),
+            Doorkeeper::Strict => self.load(&[NOBODYS.to_owned()], doorkeeper),
+            Doorkeeper::Open => self.load(&[], doorkeeper),
+        }
+    }
+
+    fn load(&self, secrets: &[String], doorkeeper: Doorkeeper) -> Result<Source, String> {
         let environment = Environment::default();
         let file = PathBuf::from(format!("{}.toml", self.provider));
-        let (compiled, found) = app::load(&file, &self.toml(doorkeeper)?, &environment, false, &mut app::nowhere);
+        let text = self.toml(secrets, doorkeeper)?;
+        let (compiled, found) = app::load(&file, &text, &environment, false, &mut app::nowhere);
         let source = compiled.and_then(|compiled| compiled.sources.into_iter().next());
         source.ok_or_else(|| format!("the configuration is refused: {}", first_error(&found)))
+    }
+
+    /// Whether keys or certificates are recorded that the sender publishes.
+    fn publishes(&self) -> bool {
+        [KEY_SET, CERTIFICATES].iter().any(|name| self.settings.contains_key(*name))
+    }
+
+    /// What the sender publishes, for a request that cannot be judged without.
+    pub(super) fn published(&self, source: &Source, received: &Received) -> Published {
+        let mut published = Published::default();
+        for wanted in source.wants(received, received.at) {
+            let at_address = || self.settings.get(CERTIFICATES)?.get(wanted.errand.address.to_string())?.as_str();
+            let (document, form) = match self.settings.get(KEY_SET) {
+                Some(set) => (Some(set.to_string()), Form::Jwks),
+                // Only the key counts: certificates that are recorded are made up, and not for that day.
+                None => (at_address().map(str::to_owned), Form::Pem),
+            };
+            let reading = Reading { form, at: Pointer::default(), ..wanted.reading.clone() };
+            let keys = document.map(|document| KeySet::read(&document.into(), &reading));
+            if let Some(Ok(keys)) = keys {
+                published.add(&wanted, Arc::new(keys));
+            }
+        }
+        published
     }
 
     /// Whether nothing is recorded that the sender could have proved itself with.
@@ -175,8 +223,7 @@ impl Vector {
         self.secrets().is_empty()
     }
 
-    /// The secrets of the vector. Where it has the keys (RFC 7517) or certificates that the sender publishes, those: they
-    /// are pinned.
+    /// The secrets of the vector. Where it has the keys or certificates that the sender publishes, those, to be pinned.
     fn secrets(&self) -> Vec<String> {
         let texts = |value: &Value| -> Vec<String> {
             match value {
@@ -207,13 +254,8 @@ impl Vector {
         settings
     }
 
-    fn toml(&self, doorkeeper: Doorkeeper) -> Result<String, String> {
+    fn toml(&self, secrets: &[String], doorkeeper: Doorkeeper) -> Result<String, String> {
         let (base, path, _) = self.request.url()?;
-        let secrets = match doorkeeper {
-            Doorkeeper::Recorded => self.secrets(),
-            Doorkeeper::Strict => vec![NOBODYS.to_owned()],
-            Doorkeeper::Open => Vec::new(),
-        };
         let secrets: Vec<String> = secrets.iter().map(|secret| format!("{{ value = {} }}", quoted(secret))).collect();
         let settings: Vec<String> = self
             .settings()

@@ -3,6 +3,7 @@
 
 mod attempts;
 mod deliver;
+mod errands;
 mod generations;
 mod record;
 pub mod source;
@@ -27,10 +28,12 @@ use self::{
 };
 use crate::{
     clock::Clock,
+    fetch::keys::KeyStore,
     server::{Allowance, Handler},
     stages::{
         answer::{self, Answer},
         authenticate::Authentic,
+        greet::Welcome,
         receive::{Client, Head, Received},
         words::{Cause, Refusal, Verdict},
     },
@@ -48,6 +51,7 @@ pub struct Gateway {
     routes: HashMap<String, Arc<Route>>,
     claims: Claims,
     clients: Arc<ClientLimit>,
+    keys: Arc<KeyStore>,
     clock: Arc<dyn Clock>,
     telemetry: Arc<Telemetry>,
     /// For requests that no source has a path for.
@@ -89,6 +93,7 @@ impl Gateway {
         sources: Vec<Source>,
         claims: Claims,
         clients: ClientLimit,
+        keys: Arc<KeyStore>,
         clock: Arc<dyn Clock>,
         telemetry: Arc<Telemetry>,
     ) -> Self {
@@ -99,7 +104,7 @@ impl Gateway {
         let routes = sources.into_iter().map(route).collect();
         let nobody = telemetry.metrics.no_source();
         let (attempts, traces, clients) = (Arc::default(), TraceIds::default(), Arc::new(clients));
-        Self { routes, claims, clients, clock, telemetry, nobody, attempts, traces }
+        Self { routes, claims, clients, keys, clock, telemetry, nobody, attempts, traces }
     }
 
     /// Goes on with what another gateway remembers: attempts, and the budgets whose settings are the same.
@@ -139,7 +144,7 @@ impl Gateway {
         received: Received,
         record: &mut Record,
     ) -> Result<(Authentic, Vec<Plan>), End> {
-        let authentic = self.authenticate(source, received, record)?;
+        let authentic = self.authenticate(source, received, record).await?;
         if authentic.head().method != Method::POST {
             // Other methods are let in for the sake of handshakes; no event comes with them (W-48).
             return Err(End::Refused(Refusal::Method, None));
@@ -168,9 +173,10 @@ impl Gateway {
         Ok((authentic, plans))
     }
 
-    fn authenticate(&self, source: &Source, received: Received, record: &mut Record) -> Result<Authentic, End> {
+    async fn authenticate(&self, source: &Source, received: Received, record: &mut Record) -> Result<Authentic, End> {
         let now = self.clock.now();
-        let entry = source.enter(received, now.wall);
+        let published = self.published(source, &received, now).await;
+        let entry = source.enter_with(received, &published, now.wall);
         record.timings.authenticate = Some(self.since(now.steady));
         match entry {
             Entry::Admitted(authentic, looked) => {
@@ -178,7 +184,11 @@ impl Gateway {
                 Ok(authentic)
             }
             Entry::Denied(refusal, answer) => Err(End::Denied(refusal, answer)),
-            Entry::Greeted(answer) => Err(End::Greeted(answer)),
+            Entry::Greeted(Welcome { chore: None, answer }) => Err(End::Greeted(answer)),
+            Entry::Greeted(Welcome { chore: Some(chore), answer }) => match self.chore(source, &chore).await {
+                Ok(()) => Err(End::Greeted(answer)),
+                Err(refusal) => Err(End::Refused(refusal, None)),
+            },
             Entry::Refused(refusal, looked) => {
                 record.looked = looked;
                 Err(End::Refused(refusal, None))

@@ -12,10 +12,13 @@ use crate::{
         answer::{Answer, AnswerPolicy},
         authenticate::{Authentic, Authenticator, Rejection},
         check::{Checker, Offence, Policy},
-        greet::{Denial, Greeter, Greeting},
+        greet::{Denial, Greeter, Greeting, Welcome},
         receive::{Client, Received},
         recognize::{Pattern, Recognizer},
-        schemes::Looked,
+        schemes::{
+            Looked,
+            published::{Published, Wanted},
+        },
         selector::{Facts, Selector},
         split::{Batch, Envelope, Event},
         vouch::Voucher,
@@ -23,6 +26,7 @@ use crate::{
     },
     state::{
         key::{BucketKey, Digest, EventKey},
+        learned::Keepsake,
         limits::SourceLimit,
     },
     upstream::Upstream,
@@ -51,6 +55,8 @@ pub struct Source {
     pub authenticator: Authenticator,
     /// How tests of the sender are answered.
     pub greeter: Greeter,
+    /// Where a secret is kept that its sender hands over, if it may.
+    pub learned: Option<Keepsake>,
     /// The source's own limit.
     pub limit: Option<Limit>,
     /// How events are packed.
@@ -197,14 +203,13 @@ pub struct Parcel {
 
 /// How a request gets in, or does not.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "it lives for one step, and most requests are admitted")]
 pub enum Entry {
     /// Its sender is proved, and it is no handshake.
     Admitted(Authentic, Looked),
     /// It looks like a handshake and proves nothing, and its sender wants this answer then.
     Denied(Refusal, Answer),
     /// It is a handshake, and this answers it.
-    Greeted(Answer),
+    Greeted(Welcome),
     /// It is refused; what was looked at, if anything was.
     Refused(Refusal, Option<Looked>),
 }
@@ -259,13 +264,27 @@ impl Source {
         self.allow.is_empty() || client.address.as_ref().is_some_and(inside)
     }
 
+    /// What has to be fetched before the request can be authenticated: nothing, where a handshake comes first.
+    pub fn wants(&self, received: &Received, now: Timestamp) -> Vec<Wanted> {
+        if self.authenticator.fetches() && self.greeter.before(received, now).is_none() {
+            self.authenticator.wants(received)
+        } else {
+            Vec::new()
+        }
+    }
+
     /// Authenticates and greets. Some handshakes come before authentication, most after it, and one takes the place of
     /// a signature that is missing: a body made of the sender's test alone, where the operator allows that.
     pub fn enter(&self, received: Received, now: Timestamp) -> Entry {
+        self.enter_with(received, &Published::default(), now)
+    }
+
+    /// The same, with what was fetched of what it [wants](Self::wants).
+    pub fn enter_with(&self, received: Received, published: &Published, now: Timestamp) -> Entry {
         if let Some(greeting) = self.greeter.before(&received, now) {
             return self.entry(greeting);
         }
-        match self.authenticator.admit(received, now) {
+        match self.authenticator.admit_with(received, published, now) {
             Ok((authentic, looked)) => match self.greeter.after(&authentic) {
                 Some(greeting) => self.entry(greeting),
                 None => Entry::Admitted(authentic, looked),
@@ -301,8 +320,8 @@ impl Source {
 
     /// What is to happen to one event: its own test, its type, its filters, its schema, its identity, in this order.
     pub fn plan(&self, authentic: &Authentic, event: Event<'_>, size: Option<usize>) -> (Plan, Option<Answer>) {
-        if let Some(Ok(answer)) = self.greeter.event(authentic, event.value()) {
-            return (Plan::Decided(Verdict::Handshake, None), Some(answer));
+        if let Some(Ok(welcome)) = self.greeter.event(authentic, event.value()) {
+            return (Plan::Decided(Verdict::Handshake, None), Some(welcome.answer));
         }
         let received = authentic.received();
         let document = authentic.document();

@@ -3,7 +3,10 @@
 //! A rule is data: method, conditions, who may ask, what is answered. Whatever is echoed or signed passes a guard first,
 //! so that an answer can neither carry a script nor be a signature over a forged event.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    ops::RangeInclusive,
+    sync::{Arc, OnceLock},
+};
 
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use jiff::Timestamp;
@@ -12,17 +15,21 @@ use regex::bytes::Regex;
 use crate::{
     secret::Secret,
     stages::{
+        address::Destination,
         answer::Answer,
         authenticate::Authentic,
         json::{Document, Value},
         receive::Received,
-        schemes::{Named, token::Fingerprint},
+        schemes::{Named, published::Errand, token::Fingerprint},
         selector::{Ambiguous, Facts, Selector},
         split::Envelope,
         template::{Condition, Template},
         words::Refusal,
     },
 };
+
+/// How long a secret may be that a sender hands over, in bytes.
+const LEARNED_BYTES: RangeInclusive<usize> = 16..=512;
 
 /// One handshake rule.
 #[derive(Clone, Debug)]
@@ -41,8 +48,28 @@ pub struct Handshake {
     pub guards: Vec<(Selector, Regex)>,
     /// The status of a refusal, where the sender wants another than the source's.
     pub otherwise: Option<StatusCode>,
+    /// What is done before it is answered.
+    pub chore: Option<ChoreRule>,
     /// What is answered.
     pub reply: Reply,
+}
+
+/// What a rule has done before it answers, where the operator switched that on.
+#[derive(Clone, Debug)]
+pub enum ChoreRule {
+    /// A secret that lies there is kept.
+    Learn(Selector),
+    /// An address of the sender's is visited, which tells it that the endpoint is wanted.
+    Visit(Destination),
+}
+
+/// What has to be done before a handshake is answered.
+#[derive(Clone, Debug)]
+pub enum Chore {
+    /// This secret must be kept, if none is: before the answer, for the first events follow it at once.
+    Learn(Secret),
+    /// This must be asked for, and answered with a 2xx.
+    Visit(Errand),
 }
 
 /// What a rule is about.
@@ -94,7 +121,16 @@ pub struct Greeter {
 }
 
 /// A handshake's outcome: the answer, or why it is refused.
-pub type Greeting = Result<Answer, Denial>;
+pub type Greeting = Result<Welcome, Denial>;
+
+/// The answer to a handshake.
+#[derive(Clone, Debug)]
+pub struct Welcome {
+    /// What has to be done first.
+    pub chore: Option<Chore>,
+    /// The answer.
+    pub answer: Answer,
+}
 
 /// A handshake that is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -196,7 +232,7 @@ impl Handshake {
         if holds { Ok(()) } else { Err(Refusal::AuthMismatch) }
     }
 
-    fn reply(&self, facts: &Facts<'_>) -> Result<Answer, Refusal> {
+    fn reply(&self, facts: &Facts<'_>) -> Result<Welcome, Refusal> {
         for (selector, shape) in &self.guards {
             let value = selector.find(facts).map_err(|Ambiguous| Refusal::Target)?;
             if value.is_some_and(|value| !matches_whole(shape, &value)) {
@@ -212,8 +248,30 @@ impl Handshake {
             let value = HeaderValue::from_maybe_shared(bytes::Bytes::from(render(template)?));
             answer.headers.push((name.clone(), value.map_err(|_| Refusal::Target)?));
         }
-        Ok(answer)
+        let chore = self.chore.as_ref().map(|chore| chore.of(facts)).transpose()?;
+        Ok(Welcome { chore, answer })
     }
+}
+
+impl ChoreRule {
+    /// What is to be done for this request. An address that is not on the list is no address (H-05).
+    fn of(&self, facts: &Facts<'_>) -> Result<Chore, Refusal> {
+        match self {
+            Self::Learn(selector) => {
+                let secret = selector.find(facts)?.filter(|secret| is_secret(secret)).ok_or(Refusal::Target)?;
+                Ok(Chore::Learn(Secret::new(secret)))
+            }
+            Self::Visit(destination) => {
+                let address = destination.find(facts).ok().flatten().ok_or(Refusal::Target)?;
+                Ok(Chore::Visit(Errand { address, post: None, networks: Arc::default() }))
+            }
+        }
+    }
+}
+
+/// Whether it can be a secret of a sender's making: long enough, and a text on one line.
+fn is_secret(text: &[u8]) -> bool {
+    LEARNED_BYTES.contains(&text.len()) && text.iter().all(u8::is_ascii_graphic)
 }
 
 fn matches_whole(shape: &Regex, value: &[u8]) -> bool {

@@ -4,6 +4,7 @@
 //! arrive as the type the stage itself defines. What a stage decides depends on nothing but its arguments.
 #![warn(clippy::wildcard_enum_match_arm)]
 
+pub mod address;
 pub mod answer;
 pub mod authenticate;
 pub mod check;

@@ -90,7 +90,7 @@ closed_list! {
         RateSource = "rate_source",
         /// The journal cannot take the request.
         Journal = "journal",
-        /// The dedup store cannot answer.
+        /// The dedup store cannot answer, or the sender's keys cannot be had.
         StateStore = "state_store",
         /// More work than the gateway or the upstream can hold.
         Overload = "overload",

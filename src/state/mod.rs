@@ -13,6 +13,7 @@ pub mod claims;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod key;
+pub mod learned;
 pub mod limits;
 pub mod memory;
 

@@ -52,6 +52,12 @@ pub const DECLARED: &[Declared] = &[
         &["upstream", "outcome"],
         "Delivery attempts: delivered, refused, ambiguous, not_sent or full",
     ),
+    declare(
+        FETCHES,
+        "counter",
+        &["outcome"],
+        "Addresses of senders that were asked for keys or a confirmation: found, absent or unavailable",
+    ),
     declare(DURATION, "histogram", &["source"], "Seconds from a request's head to its answer"),
     declare(
         SECRETS,
@@ -81,6 +87,7 @@ pub const DECLARED: &[Declared] = &[
 const REQUESTS: &str = "hooksieve_requests_total";
 const EVENTS: &str = "hooksieve_events_total";
 const ATTEMPTS: &str = "hooksieve_upstream_attempts_total";
+const FETCHES: &str = "hooksieve_fetches_total";
 const DURATION: &str = "hooksieve_request_duration_seconds";
 const SECRETS: &str = "hooksieve_secret_used_total";
 const PANICS: &str = "hooksieve_panics_total";
@@ -117,6 +124,7 @@ struct Families {
     requests: Family<[Label; 3], Counter>,
     events: Family<[Label; 3], Counter>,
     attempts: Family<[Label; 2], Counter>,
+    fetches: Family<[Label; 1], Counter>,
     duration: Family<[Label; 1], Histogram, fn() -> Histogram>,
     secrets: Family<[Label; 2], Counter>,
 }
@@ -136,6 +144,7 @@ impl Metrics {
             requests: register(&mut registry, REQUESTS, Family::default()),
             events: register(&mut registry, EVENTS, Family::default()),
             attempts: register(&mut registry, ATTEMPTS, Family::default()),
+            fetches: register(&mut registry, FETCHES, Family::default()),
             duration: register(&mut registry, DURATION, Family::new_with_constructor(|| Histogram::new(BUCKETS))),
             secrets: register(&mut registry, SECRETS, Family::default()),
         };
@@ -178,6 +187,13 @@ impl Metrics {
             not_sent: count("not_sent"),
             full: count("full"),
         }
+    }
+
+    /// The handles for what is fetched from senders.
+    #[must_use]
+    pub fn fetches(&self) -> FetchMetrics {
+        let count = |outcome: &'static str| self.families.fetches.get_or_create_owned(&[("outcome", outcome.into())]);
+        FetchMetrics { found: count("found"), absent: count("absent"), unavailable: count("unavailable") }
     }
 
     /// Everything, in the text format of `OpenMetrics` 1.0, which Prometheus reads.
@@ -246,6 +262,17 @@ impl SourceMetrics {
         });
         self.duration.observe(duration.as_secs_f64());
     }
+}
+
+/// Counts for what is fetched from senders: one for each way it can end.
+#[derive(Clone, Debug)]
+pub struct FetchMetrics {
+    /// A 2xx was read, with all of its body.
+    pub found: Counter,
+    /// The server says that there is no such thing.
+    pub absent: Counter,
+    /// The server cannot be asked, or does not say.
+    pub unavailable: Counter,
 }
 
 /// Counts for one upstream: one for each way an attempt can end.

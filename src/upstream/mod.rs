@@ -7,6 +7,7 @@ use std::{future::Future, pin::Pin, time::Duration};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
+pub(crate) use client::chain;
 pub use client::{HttpUpstream, Settings, Tls};
 
 /// One request to an application, ready to be sent. The address is the upstream's own; events never choose it.

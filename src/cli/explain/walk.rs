@@ -50,7 +50,7 @@ impl Walk<'_> {
         let entry = self.source.enter(self.request.clone(), self.now);
         path.add(self.authenticate(&entry));
         let (greeted, denied) = match &entry {
-            Entry::Greeted(answer) => (Some(answer.status), None),
+            Entry::Greeted(welcome) => (Some(welcome.answer.status), None),
             Entry::Denied(refusal, answer) => (None, Some((*refusal, answer.status))),
             Entry::Admitted(..) | Entry::Refused(..) => (None, None),
         };

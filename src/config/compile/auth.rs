@@ -6,7 +6,7 @@ use data_encoding::{BASE64, HEXLOWER_PERMISSIVE};
 use http::HeaderName;
 use unicode_normalization::UnicodeNormalization as _;
 
-use super::{Context, jwk};
+use super::Context;
 use crate::{
     config::{
         At,
@@ -17,13 +17,14 @@ use crate::{
     },
     secret::Secret,
     stages::{
-        authenticate,
+        authenticate::{self, Keys},
         json::Pointer,
         schemes::{
             Named, Scheme,
             basic::Basic,
             digest::Digest,
             hmac::{self, EmptyKey, Hmac, Key},
+            jwk,
             public_key::{Algorithm, PublicKey, PublicKeyScheme},
             signature,
             signed::Signed,
@@ -42,7 +43,14 @@ impl Context<'_> {
         let when = self.conditions(&rule.when);
         let own = (!rule.secrets.is_empty()).then(|| self.secrets(&rule.secrets));
         let secrets = own.as_ref().unwrap_or(secrets);
-        if secrets.is_empty() && rule.kind.value != Kind::None {
+        let keys = match &rule.keys {
+            Some(published) if secrets.is_empty() && !self.secrets_missing => {
+                Keys::Published(Box::new(self.publisher(rule, published)?))
+            }
+            Some(_) | None if secrets.is_empty() && self.awaited => self.awaits(rule)?,
+            Some(_) | None => Keys::Pinned,
+        };
+        if secrets.is_empty() && rule.kind.value != Kind::None && matches!(keys, Keys::Pinned) {
             if !self.secrets_missing {
                 let help = "add `secrets = [{ env = \"NAME\" }]` or `secrets = [{ file = \"PATH\" }]`";
                 self.error(&rule.kind.key, "this rule has no secret to verify with", help);
@@ -66,7 +74,7 @@ impl Context<'_> {
         let require = if rule.kind.value == Kind::Jwt { Vec::new() } else { self.conditions(&rule.require)? };
         let mut when = when?;
         when.retain(|condition| condition.decided().is_none());
-        let rule = authenticate::Rule { when, each, scheme, require };
+        let rule = authenticate::Rule { when, each, scheme, keys, require };
         Some((rule, secrets.first().map(|named| named.key.clone())))
     }
 
@@ -134,13 +142,7 @@ impl Context<'_> {
     }
 
     fn public_key(&mut self, rule: &Rule, secrets: &Secrets) -> Option<PublicKeyScheme> {
-        let form = rule.signature.as_ref().map_or(Form::Der, |signature| signature.form.value);
-        let algorithm = match (rule.kind.value, form) {
-            (Kind::Rsa, _) => Algorithm::Rsa(hash(rule.hash.value)),
-            (Kind::Ed25519, _) => Algorithm::Ed25519,
-            (_, Form::Der) => Algorithm::EcdsaDer,
-            (_, Form::Raw) => Algorithm::EcdsaRaw,
-        };
+        let algorithm = public_algorithm(rule);
         if rule.hash.value != Hash::Sha256 && rule.kind.value != Kind::Rsa {
             self.error(&rule.hash.key, "this kind of signature has no choice of hashes", "leave `hash` out");
             return None;
@@ -188,6 +190,17 @@ fn hash(written: Hash) -> hmac::Hash {
         Hash::Sha256 => hmac::Hash::Sha256,
         Hash::Sha384 => hmac::Hash::Sha384,
         Hash::Sha512 => hmac::Hash::Sha512,
+    }
+}
+
+/// What a public key is used for, in a rule that is no token.
+pub(super) fn public_algorithm(rule: &Rule) -> Algorithm {
+    let form = rule.signature.as_ref().map_or(Form::Der, |signature| signature.form.value);
+    match (rule.kind.value, form) {
+        (Kind::Rsa, _) => Algorithm::Rsa(hash(rule.hash.value)),
+        (Kind::Ed25519, _) => Algorithm::Ed25519,
+        (_, Form::Der) => Algorithm::EcdsaDer,
+        (_, Form::Raw) => Algorithm::EcdsaRaw,
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
         raw::auth::{Handshake, Proof, Subject},
     },
     stages::{
-        greet::{self, Asker, Reply, Scope},
+        greet::{self, Asker, ChoreRule, Reply, Scope},
         schemes::{hmac::EmptyKey, token::Fingerprint},
         selector::{Place, Selector},
     },
@@ -77,9 +77,35 @@ impl Context<'_> {
         }
         let reply = Reply { status, headers, body };
         let guards = self.guards(rule, &reply)?;
+        let chore = self.chore(rule)?;
         let require = self.conditions(&rule.require)?;
         let otherwise = rule.otherwise.as_ref().map(|status| status.status());
-        Some(Some(greet::Handshake { method, scope, when, auth, require, guards, otherwise, reply }))
+        Some(Some(greet::Handshake { method, scope, when, auth, require, guards, chore, otherwise, reply }))
+    }
+
+    #[expect(clippy::option_option, reason = "nothing wrong, and then perhaps nothing to do")]
+    /// What is done before the answer is given, by whoever may ask for it.
+    fn chore(&mut self, rule: &Handshake) -> Option<Option<ChoreRule>> {
+        let of_request = rule.on.value == Subject::Request;
+        match (&rule.confirm, &rule.learn) {
+            (None, None) => Some(None),
+            (Some(confirm), None) if of_request && rule.auth.value == Proof::Signature => {
+                Some(Some(ChoreRule::Visit(self.confirmation(confirm)?)))
+            }
+            (None, Some(learn)) if of_request && rule.auth.value == Proof::None => {
+                Some(Some(ChoreRule::Learn(self.selector(learn)?)))
+            }
+            (Some(confirm), _) => {
+                let help = "write `auth = \"signature\"`, and leave `on` and `learn` out";
+                self.error(&confirm.at, "strangers could have addresses visited", help);
+                None
+            }
+            (None, Some(learn)) => {
+                let help = "write `auth = \"none\"`, and leave `on` out";
+                self.error(&learn.key, "who hands a secret over cannot prove anything yet", help);
+                None
+            }
+        }
     }
 
     /// Everything that is sent back has a shape: the rule's, or a safe one.

@@ -7,7 +7,8 @@ mod conditions;
 mod events;
 mod handshake;
 mod jose;
-mod jwk;
+mod keys;
+mod learned;
 mod limits;
 mod rules;
 mod schemas;
@@ -197,6 +198,8 @@ struct Context<'a> {
     signed: Vec<events::SignedPart>,
     /// Secrets could not be fetched, and that has been said.
     secrets_missing: bool,
+    /// The sender hands its secret over, and has not yet, or nobody has confirmed it.
+    awaited: bool,
 }
 
 impl<'a> Context<'a> {
@@ -220,6 +223,7 @@ impl<'a> Context<'a> {
             tolerance: Duration::ZERO,
             signed: Vec::new(),
             secrets_missing: false,
+            awaited: false,
         }
     }
 

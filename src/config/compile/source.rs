@@ -42,7 +42,8 @@ impl Context<'_> {
     pub(super) fn source(&mut self, name: &str) -> Option<(Source, Sender)> {
         let before = self.found.errors();
         let written = self.written;
-        let secrets = self.secrets(&written.secrets);
+        let mut secrets = self.secrets(&written.secrets);
+        let learned = self.learned(name, &mut secrets);
         let rules = self.rules(&secrets);
         let greeter = self.greeter(&secrets);
         let delivery = self.delivery();
@@ -84,6 +85,7 @@ impl Context<'_> {
             media_types: media_types(&written.content_types),
             authenticator: authenticator.ok()?,
             greeter: Greeter { rules: greeter?, public_url, keys: self.reply_keys(secrets) },
+            learned,
             limit: limit.flatten(),
             envelope: envelope?,
             recognizer: recognizer?,

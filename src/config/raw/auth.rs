@@ -8,7 +8,7 @@ use crate::config::{
     node::{Node, Value},
     raw::secret::SecretSource,
     table::{FromConfig, Many, Shape, table, words},
-    values::{Ahead, Header, MethodName, Number, Pattern, Plain, Pointer, Selector, Template},
+    values::{Ahead, Cidr, Header, Host, MethodName, Number, Pattern, Plain, Pointer, Selector, Template},
 };
 
 table! {
@@ -24,6 +24,9 @@ table! {
         signature: Option<Signature>,
         /// How the secret becomes a key.
         key: KeyForm = "{}",
+        /// Where the sender publishes its keys. They are fetched when a request needs one; with `secrets`, which are then
+        /// pinned keys, nothing is.
+        keys: Option<Keys>,
         /// What is signed: candidates of literals and selectors. One of them must verify.
         message: Many<At<Template>> = r#"["{body}"]"#,
         /// When the request was signed.
@@ -84,6 +87,43 @@ table! {
         derive: Option<At<Hash>>,
     }
 
+    /// Where a sender publishes its public keys. Only `https`, only public addresses, and never a redirect. A document is
+    /// kept for a day, asked for again after 15 minutes, and sooner, but not within 30 seconds, for a key it lacks.
+    Keys {
+        /// The address. With a part of the request in it, or `{kid}`, the key that a token names, it is followed only where
+        /// `hosts` and `path` fit. Several: each that the request has all parts of.
+        url: Many<At<Template>>,
+        /// What lies there.
+        form: At<KeyDocument>,
+        /// The hosts that are gone to, `NAME` or `NAME:PORT`. A `*` stands for a part of one label, and never for a name
+        /// that strangers can register.
+        hosts: Many<At<Host>> = "[]",
+        /// The path, as a regular expression that fits all of it. A query is never followed.
+        path: Option<At<Pattern>>,
+        /// The body of a `POST`, as JSON, in place of a `GET`. Settings that are secrets may stand in it.
+        post: Option<At<Template>>,
+        /// Where in a JSON document the keys are.
+        pointer: At<Pointer> = r#""""#,
+        /// Where in a JSON Web Key its end is, in seconds since 1970. Absent: it has none.
+        until: Option<At<Pointer>>,
+        /// The common names that a certificate may have. Empty: any.
+        names: Many<At<Host>> = "[]",
+        /// Networks that are gone to, though they are not public: for an issuer of your own.
+        networks: Many<At<Cidr>> = "[]",
+    }
+
+    /// An address of the sender's by which an endpoint is confirmed: a `GET`, as careful as for keys.
+    Confirm {
+        /// The address.
+        url: At<Template>,
+        /// The hosts that are gone to, as for `keys`.
+        hosts: Many<At<Host>>,
+        /// The path, as a regular expression that fits all of it.
+        path: At<Pattern>,
+        /// The query, as a regular expression that fits all of it. Absent: there must be none.
+        query: Option<At<Pattern>>,
+    }
+
     /// When the request was signed.
     Time {
         /// Where the time is: the first selector that finds something.
@@ -119,6 +159,11 @@ table! {
         /// The status where what is asked for is not proved, does not hold or does not look right. Absent: as for a
         /// request that is no handshake.
         otherwise: Option<At<Number<400, 409>>>,
+        /// An address that is visited before the answer is given: it is given only if that is answered with a 2xx.
+        confirm: Option<Confirm>,
+        /// A secret that the sender hands over, kept before the answer is given: the first one, and no other after it.
+        /// Nothing is verified with it until `hooksieve secrets confirm`. Needs `[learned]`.
+        learn: Option<At<Selector>>,
         /// The answer.
         reply: HandshakeReply = "{}",
     }
@@ -249,6 +294,17 @@ words! {
     Normalize {
         /// Compatibility decomposition.
         Nfkd = "nfkd",
+    }
+    /// What lies where a sender publishes its keys.
+    KeyDocument {
+        /// A JSON Web Key Set (RFC 7517, section 5).
+        Jwks = "jwks",
+        /// One JSON Web Key.
+        Jwk = "jwk",
+        /// A public key in PEM.
+        Pem = "pem",
+        /// A certificate in PEM, which must be valid at the time; its issuers are not looked at.
+        X509 = "x509",
     }
 
     /// How a time is written.

@@ -31,6 +31,8 @@ table! {
         log: Log = "{}",
         /// The file that outlives the process: quarantine, queued delivery, delivery log, dedup across restarts.
         journal: Option<Journal>,
+        /// Where secrets are kept that senders hand over by themselves.
+        learned: Option<Learned>,
         /// The applications that events are forwarded to.
         upstreams: Named<Upstream> = "{}",
         /// The senders: one table for each path that takes webhooks.
@@ -97,6 +99,13 @@ table! {
         path: At<PathBuf>,
         /// How long delivered and quarantined events are kept.
         retention: At<Duration> = r#""30d""#,
+    }
+
+    /// Secrets that senders hand over by themselves, for handshakes that say `learn`.
+    Learned {
+        /// The directory they lie in, a file for each source, for the gateway's user alone; it is made when it is not
+        /// there. A relative path starts at the configuration file.
+        directory: At<PathBuf>,
     }
 
     /// An application that events are forwarded to.

@@ -8,13 +8,11 @@ use pkcs1::RsaPublicKey;
 use ring::signature::{self as verification, UnparsedPublicKey, VerificationAlgorithm};
 use spki::{
     ObjectIdentifier, SubjectPublicKeyInfoRef,
-    der::{
-        Decode, Document, Encode, Reader, SliceReader,
-        asn1::{AnyRef, UintRef},
-    },
+    der::{Decode, Document, Encode, asn1::UintRef},
 };
 
 use super::{
+    certificate::{Certificate, Unreadable},
     hmac::Hash,
     signature::Length,
     signed::{Signed, Verifier},
@@ -71,9 +69,9 @@ impl PublicKey {
             "PUBLIC KEY" => Self::from_spki(algorithm, der.as_bytes()),
             "RSA PUBLIC KEY" => Self::from_raw(algorithm, der.as_bytes()),
             "CERTIFICATE" => {
-                let key =
-                    key_of_certificate(der.as_bytes()).map_err(|_| "the certificate cannot be read".to_owned())?;
-                Self::from_info(algorithm, &key)
+                let certificate = Certificate::from_der(der.as_bytes())
+                    .map_err(|Unreadable| "the certificate cannot be read".to_owned())?;
+                Self::from_spki(algorithm, &certificate.key)
             }
             _ => Err(format!("this is a PEM `{label}`, not a `PUBLIC KEY`")),
         }
@@ -164,19 +162,6 @@ fn modulus_bytes(der: &[u8]) -> Result<usize, String> {
     } else {
         Err(format!("the RSA key has {} bits; 2048 to 8192 are accepted", bytes * 8))
     }
-}
-
-/// The key of a certificate (RFC 5280, section 4.1): after the version, if there is one, the serial number, the
-/// algorithm, the issuer, the validity and the subject.
-fn key_of_certificate(der: &[u8]) -> spki::der::Result<SubjectPublicKeyInfoRef<'_>> {
-    let certificate = AnyRef::from_der(der)?;
-    let to_be_signed = AnyRef::decode(&mut SliceReader::new(certificate.value())?)?;
-    let mut fields = SliceReader::new(to_be_signed.value())?;
-    let has_version = fields.peek_tag()?.is_context_specific();
-    for _ in 0..(5 + usize::from(has_version)) {
-        AnyRef::decode(&mut fields)?;
-    }
-    SubjectPublicKeyInfoRef::decode(&mut fields)
 }
 
 #[cfg(test)]

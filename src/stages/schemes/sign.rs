@@ -215,6 +215,7 @@ impl Pen<'_> {
             | Place::Headers(_)
             | Place::Joined(_)
             | Place::Json(_)
+            | Place::KeyId
             | Place::Method
             | Place::Name(..)
             | Place::Path
@@ -301,6 +302,7 @@ fn put(selector: &Selector, value: &str, request: &mut Received) -> Result<(), U
         | Place::Form(_)
         | Place::Joined(_)
         | Place::Json(_)
+        | Place::KeyId
         | Place::Method
         | Place::Name(..)
         | Place::Path

@@ -1,6 +1,6 @@
 //! What all signatures have in common: where the signature is, what is signed, and when.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use jiff::Timestamp;
 
@@ -39,10 +39,28 @@ pub trait Verifier {
     fn verifies(&self, parts: &[&[u8]], signatures: &[Vec<u8>]) -> bool;
 }
 
+impl<K> Signed<K> {
+    /// Whether there is a signature at all, in the form it should have. Looks at no key.
+    pub(super) fn is_signed(&self, facts: &Facts<'_>) -> Result<(), Refusal> {
+        self.signature.read(facts, &mut Looked::default(), |_, _| Ok(()))
+    }
+}
+
 impl<K: Verifier> Signed<K> {
     /// At most one digest per key and complete message.
     pub(super) fn judge(&self, facts: &Facts<'_>, now: Timestamp, looked: &mut Looked) -> Result<Proof, Refusal> {
         self.signature.read(facts, looked, |parsed, looked| self.attempt(parsed, facts, now, looked))
+    }
+
+    /// The keys in force, its own and those that were fetched, with their names.
+    fn keys_at<'k>(
+        &'k self,
+        facts: &Facts<'k>,
+        now: Timestamp,
+    ) -> impl Iterator<Item = (&'k Arc<str>, &'k dyn Verifier)> {
+        let own = self.keys.iter().filter(move |named| named.is_current(now));
+        let own = own.map(|named| (&named.name, &named.key as &dyn Verifier));
+        own.chain(facts.published.iter().map(|named| (&named.name, &named.key.verifying as &dyn Verifier)))
     }
 
     fn attempt(
@@ -60,16 +78,16 @@ impl<K: Verifier> Signed<K> {
             let Some(parts) = signed_parts(message, &facts)? else { continue };
             complete = true;
             let parts: Vec<&[u8]> = parts.iter().map(AsRef::as_ref).collect();
-            for named in self.keys.iter().filter(|named| named.is_current(now)) {
+            for (name, key) in self.keys_at(&facts, now) {
                 looked.secrets_tried += 1;
-                let signatures = decoded.of(named.key.signature_length());
+                let signatures = decoded.of(key.signature_length());
                 if signatures.is_empty() {
                     continue;
                 }
                 well_formed = true;
-                if named.key.verifies(&parts, signatures) {
+                if key.verifies(&parts, signatures) {
                     self.window.as_ref().map_or(Ok(()), |window| window.check(&facts, now))?;
-                    return Ok(Proof { key: named.name.clone(), strength: self.strength });
+                    return Ok(Proof { key: name.clone(), strength: self.strength });
                 }
             }
         }

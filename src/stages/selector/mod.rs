@@ -1,8 +1,9 @@
 //! Selectors: where in a request a value lies, and what is done with it.
 //!
 //! `header:N` `header:N*` `query:N` `form:N` `json:/pointer` `raw:/pointer` `name:/pointer/*` `whole:/pointer` `sig.K` `claim:/pointer` `method` `path`
-//! `raw_query` `url` `body` `secret` `type`, or several of them in one text (`{json:/resource}.{json:/action}`), then
-//! transforms after bars: see [`Transform`]. Settings are put in when the configuration is read, so none are left here.
+//! `raw_query` `url` `body` `secret` `type` `kid`, or several of them in one text (`{json:/resource}.{json:/action}`),
+//! then transforms after bars: see [`Transform`]. Settings are put in when the configuration is read, so none are left
+//! here.
 
 mod forms;
 mod place;
@@ -19,6 +20,7 @@ use crate::{
     stages::{
         json::{self, Document, Value},
         receive::Received,
+        schemes::{Named, jose::Key},
         template::Template,
     },
 };
@@ -64,6 +66,10 @@ pub struct Facts<'a> {
     pub event_type: Option<&'a str>,
     /// The claims of the verified token.
     pub claims: Option<Value<'a>>,
+    /// The key that the credential names.
+    pub key_id: Option<&'a str>,
+    /// Keys that were fetched for the rule in question.
+    pub published: &'a [Named<Key>],
     /// The key for `|hmac-sha256` and `secret`.
     pub key: Option<&'a Secret>,
     /// The body as JSON, parsed when the first selector asks for it.
@@ -81,6 +87,8 @@ impl<'a> Facts<'a> {
             root: None,
             event_type: None,
             claims: None,
+            key_id: None,
+            published: &[],
             key: None,
             document,
         }

@@ -28,6 +28,8 @@ pub enum Place {
     Joined(Template),
     /// The text or number at a JSON pointer; other kinds of values count as absent.
     Json(Pointer),
+    /// The key that a token names, for the address of that key.
+    KeyId,
     /// The method.
     Method,
     /// The name of the first member of the object there whose name matches.
@@ -120,6 +122,7 @@ impl Place {
         }
         match text {
             "body" => Ok(Self::Body),
+            "kid" => Ok(Self::KeyId),
             "method" => Ok(Self::Method),
             "path" => Ok(Self::Path),
             "raw_query" => Ok(Self::RawQuery),
@@ -141,6 +144,7 @@ impl Place {
             | Self::Form(_)
             | Self::Joined(_)
             | Self::Json(_)
+            | Self::KeyId
             | Self::Method
             | Self::Name(..)
             | Self::Path
@@ -166,6 +170,7 @@ impl Place {
             Self::Headers(start) => only(starting_with(&head.headers, start))?,
             Self::Joined(template) => template.render(facts)?.map(Cow::Owned),
             Self::Json(pointer) => facts.value().and_then(|value| value.at(pointer)).and_then(scalar),
+            Self::KeyId => facts.key_id.map(|id| Cow::Borrowed(id.as_bytes())),
             Self::Method => Some(Cow::Borrowed(head.method.as_str().as_bytes())),
             Self::Name(object, names) => {
                 let members = facts.value().and_then(|value| value.at(object)).into_iter().flat_map(Value::members);
