@@ -198,7 +198,7 @@ fn compiled(
          upstream = \"app\"\nsettings = {{ {} }}\n{}{}{}",
         settings.join(", "),
         scheme.map_or_else(String::new, |name| format!("scheme = \"{name}\"\n")),
-        if open { "allow_unauthenticated = true\n" } else { "secrets = [{ env = \"SECRET\" }]\n" },
+        if open { "allow_unauthenticated = true\n" } else { "secrets = [{ name = \"key\", env = \"SECRET\" }]\n" },
         if preset.schema.is_some() { "schema.on_violation = \"drop\"\nschema.on_unknown = \"forward\"\n" } else { "" },
     );
     let environment: Environment = [("SECRET".to_owned(), secret(id, rules))].into_iter().collect();

@@ -134,12 +134,19 @@ impl Context<'_> {
     }
 
     fn public_key(&mut self, rule: &Rule, secrets: &Secrets) -> Option<PublicKeyScheme> {
-        let form = rule.signature.as_ref().map_or(Form::Der, |signature| signature.form.value);
-        let algorithm = match (rule.kind.value, form) {
-            (Kind::Rsa, _) => Algorithm::Rsa(hash(rule.hash.value)),
-            (Kind::Ed25519, _) => Algorithm::Ed25519,
-            (_, Form::Der) => Algorithm::EcdsaDer,
-            (_, Form::Raw) => Algorithm::EcdsaRaw,
+        let form = rule.signature.as_ref().and_then(|signature| signature.form.as_ref());
+        let algorithm = match (rule.kind.value, form.map(|form| form.value)) {
+            (Kind::Rsa, None | Some(Form::Pkcs1)) => Algorithm::Rsa(hash(rule.hash.value)),
+            (Kind::Rsa, Some(Form::Pss)) => Algorithm::RsaPss(hash(rule.hash.value)),
+            (Kind::Ed25519, None) => Algorithm::Ed25519,
+            (Kind::Ecdsa, None | Some(Form::Der)) => Algorithm::EcdsaDer,
+            (Kind::Ecdsa, Some(Form::Raw)) => Algorithm::EcdsaRaw,
+            (_, _) => {
+                let key = form.map_or(&rule.kind.key, |form| &form.key);
+                let help = "`der` and `raw` are for `ecdsa`, `pkcs1` and `pss` for `rsa`; leave `form` out for others";
+                self.error(key, "this kind of signature has no such form", help);
+                return None;
+            }
         };
         if rule.hash.value != Hash::Sha256 && rule.kind.value != Kind::Rsa {
             self.error(&rule.hash.key, "this kind of signature has no choice of hashes", "leave `hash` out");
@@ -161,7 +168,24 @@ impl Context<'_> {
         }
         let (signature, messages, window) = (self.format(rule)?, self.messages(rule)?, self.window(rule)?);
         let strength = self.strength(rule, &messages, window.as_ref())?;
-        Some(Signed { signature, messages, window, keys, strength })
+        let chosen_by = match &rule.key.chosen_by {
+            Some(selector) => Some(self.chosen_by(selector, secrets)?),
+            None => None,
+        };
+        Some(Signed { signature, messages, window, keys, chosen_by, strength })
+    }
+
+    /// A secret that a request can name has a name that the sender knows.
+    fn chosen_by(&mut self, written: &At<crate::config::Selector>, secrets: &Secrets) -> Option<Selector> {
+        let is_counted =
+            |named: &Named<Secret>| named.name.len() == 1 && named.name.bytes().all(|it| it.is_ascii_digit());
+        if let Some(nameless) = secrets.iter().find(|named| is_counted(named)) {
+            let message = format!("the secret {:?} has no name that a request could choose it by", nameless.name);
+            let help = "write `{ name = …, env = … }`, with the name that the sender has for it";
+            self.error(&written.key, message, help);
+            return None;
+        }
+        self.selector(written)
     }
 
     pub(super) fn key<K>(

@@ -26,6 +26,8 @@ pub struct Signed<K> {
     pub window: Option<Window>,
     /// The keys in force.
     pub keys: Vec<Named<K>>,
+    /// Where the request names the one key that it is signed with. Without it every key is tried.
+    pub chosen_by: Option<Selector>,
     /// What a right signature binds.
     pub strength: Strength,
 }
@@ -56,11 +58,12 @@ impl<K: Verifier> Signed<K> {
         let mut decoded =
             Decoded { format: &self.signature, texts: &parsed.signatures, length: None, bytes: Vec::new() };
         let (mut well_formed, mut complete) = (false, false);
+        let keys = self.keys(&facts, now)?;
         for message in &self.messages {
             let Some(parts) = signed_parts(message, &facts)? else { continue };
             complete = true;
             let parts: Vec<&[u8]> = parts.iter().map(AsRef::as_ref).collect();
-            for named in self.keys.iter().filter(|named| named.is_current(now)) {
+            for named in &keys {
                 looked.secrets_tried += 1;
                 let signatures = decoded.of(named.key.signature_length());
                 if signatures.is_empty() {
@@ -78,6 +81,19 @@ impl<K: Verifier> Signed<K> {
             (true, false) => Refusal::AuthMalformed,
             (true, true) => Refusal::AuthMismatch,
         })
+    }
+}
+
+impl<K> Signed<K> {
+    /// The keys that may have signed the request: all in force, or the one that it names.
+    pub(super) fn keys(&self, facts: &Facts<'_>, now: Timestamp) -> Result<Vec<&Named<K>>, Refusal> {
+        let chosen = match &self.chosen_by {
+            Some(selector) => Some(selector.find(facts)?.ok_or(Refusal::AuthMissing)?),
+            None => None,
+        };
+        let is_meant = |named: &&Named<K>| chosen.as_ref().is_none_or(|name| named.name.as_bytes() == name.as_ref());
+        let keys: Vec<_> = self.keys.iter().filter(|named| named.is_current(now)).filter(is_meant).collect();
+        if keys.is_empty() && chosen.is_some() { Err(Refusal::AuthMismatch) } else { Ok(keys) }
     }
 }
 
