@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use data_encoding::{BASE64, HEXLOWER_PERMISSIVE};
+use data_encoding::{BASE64, BASE64_NOPAD, HEXLOWER_PERMISSIVE};
 use http::HeaderName;
 use unicode_normalization::UnicodeNormalization as _;
 
@@ -226,7 +226,11 @@ pub(super) fn key_bytes(form: &KeyForm, secret: &Secret) -> Result<Secret, Strin
             }
             None => bytes.to_vec(),
         },
-        Decode::Base64 => BASE64.decode(bytes).map_err(|_| "it is not base64".to_owned())?,
+        Decode::Base64 => {
+            // Standard Webhooks leaves padding to the sender's taste.
+            let decoded = BASE64.decode(bytes).or_else(|_| BASE64_NOPAD.decode(bytes));
+            decoded.map_err(|_| "it is not base64".to_owned())?
+        }
         Decode::Hex => HEXLOWER_PERMISSIVE.decode(bytes).map_err(|_| "it is not hex".to_owned())?,
         Decode::Jwk | Decode::Pem | Decode::Spki => return Err("a shared key is no public key".to_owned()),
     };

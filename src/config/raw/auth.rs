@@ -118,8 +118,8 @@ table! {
         require: Many<Condition> = "[]",
         /// What the values that are sent back must look like.
         guard: BTreeMap<Selector, At<Pattern>> = "{}",
-        /// The status where what is asked for is not proved, does not hold or does not look right. Absent: as for a
-        /// request that is no handshake.
+        /// The status, without a body, where what is asked for is not proved, does not hold or does not look right. Absent:
+        /// as for a request that is no handshake.
         otherwise: Option<At<Number<400, 409>>>,
         /// The answer.
         reply: HandshakeReply = "{}",
