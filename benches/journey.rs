@@ -217,6 +217,7 @@ fn scheme() -> Scheme {
             until: None,
             key: Key::new(Hash::Sha256, &Secret::new(SECRET)).unwrap(),
         }],
+        chosen_by: None,
         strength: Strength::Verified,
     })
 }

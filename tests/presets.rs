@@ -97,6 +97,26 @@ fn every_preset_can_be_read() {
     }
 }
 
+/// What the comment at the top of a preset says, in this order, each at the beginning of a line.
+const HEADINGS: [&str; 5] = ["Documented", "Assumed", "Deadline and retries", "Identity", "Sources"];
+
+#[test]
+fn every_preset_says_what_is_known_and_what_is_not() {
+    for (id, text) in presets::all() {
+        let comment: Vec<&str> = text.lines().map_while(|line| line.strip_prefix('#')).map(str::trim).collect();
+        assert!(comment.first().is_some_and(|line| !line.is_empty()), "{id}: the first line says who sends what");
+        let mut rest = comment.iter();
+        for heading in HEADINGS {
+            let found = rest.find_map(|line| line.strip_prefix(heading)?.strip_prefix(": "));
+            let help = format!("write `# {heading}: …`, in the order {HEADINGS:?}; see CONTRIBUTING.md");
+            assert!(found.is_some_and(|about| !about.is_empty()), "{id}: {help}");
+        }
+        let preset = config::read_preset(id, text).0.expect("another test says what is wrong with it");
+        let points = text.contains("under `documentation`");
+        assert!(!points || !preset.documentation.is_empty(), "{id}: there are no pages under `documentation`");
+    }
+}
+
 #[test]
 fn every_scheme_compiles() {
     for (id, text) in presets::all() {
@@ -198,7 +218,7 @@ fn compiled(
          upstream = \"app\"\nsettings = {{ {} }}\n{}{}{}",
         settings.join(", "),
         scheme.map_or_else(String::new, |name| format!("scheme = \"{name}\"\n")),
-        if open { "allow_unauthenticated = true\n" } else { "secrets = [{ env = \"SECRET\" }]\n" },
+        if open { "allow_unauthenticated = true\n" } else { "secrets = [{ name = \"key\", env = \"SECRET\" }]\n" },
         if preset.schema.is_some() { "schema.on_violation = \"drop\"\nschema.on_unknown = \"forward\"\n" } else { "" },
     );
     let environment: Environment = [("SECRET".to_owned(), secret(id, rules))].into_iter().collect();

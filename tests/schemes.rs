@@ -411,3 +411,57 @@ fn w_38_a_detached_signature_is_over_the_body() {
         assert_eq!(verdict(rules, SECRET, &[("x-jws", token.as_str())], "{}"), expected, "{token}");
     }
 }
+
+#[test]
+fn w_18_rsa_is_padded_as_it_must_be() {
+    let rsa: BTreeMap<String, String> = serde_json::from_str(include_str!("schemes/rsa.json")).unwrap();
+    let rules = |form: &str| {
+        let signature = format!("signature = {{ from = \"header:x-a\", encoding = \"base64\"{form} }}");
+        format!("[[sources.s.auth]]\nkind = \"rsa\"\nkey.decode = \"pem\"\n{signature}")
+    };
+    let (pkcs1, pss) = (rules(""), rules(", form = \"pss\""));
+    for (rules, signature, expected) in [
+        (&pkcs1, "pkcs1", "ok"),
+        (&pkcs1, "pss", "auth_mismatch"),
+        (&pss, "pss", "ok"),
+        (&pss, "pkcs1", "auth_mismatch"),
+        (&pss, "pss_without_salt", "auth_mismatch"),
+    ] {
+        assert_eq!(verdict(rules, &rsa["key"], &[("x-a", &rsa[signature])], "{}"), expected, "{signature}");
+        assert_ne!(verdict(rules, &rsa["key"], &[("x-a", &rsa[signature])], "{ }"), "ok", "{signature}");
+    }
+    let jwt = |algorithm: &str| {
+        format!(
+            "[[sources.s.auth]]\nkind = \"jwt\"\nalgorithms = \"{algorithm}\"\nkey.decode = \"pem\"\n\
+             signature.from = \"header:x-a\""
+        )
+    };
+    assert_eq!(verdict(&jwt("PS256"), &rsa["key"], &[("x-a", &rsa["token"])], "{}"), "ok");
+    assert_eq!(verdict(&jwt("RS256"), &rsa["key"], &[("x-a", &rsa["token"])], "{}"), "auth_mismatch");
+    refused(&format!("{pss}\nhash = \"sha1\""), &rsa["key"], "SHA-1 is not taken");
+    let hmac = "[[sources.s.auth]]\nkind = \"ecdsa\"\nsignature = { from = \"header:x-a\", form = \"pss\" }";
+    refused(hmac, SECRET, "has no such form");
+}
+
+#[test]
+fn w_51_a_request_names_its_secret() {
+    let rules = "[[sources.s.auth]]\nkind = \"hmac\"\nsignature.from = \"header:x-a\"\n\
+                 key.chosen_by = \"header:x-key\"\n\
+                 secrets = [{ name = \"one\", value = \"a-secret-of-a-good-length\" }, { name = \"two\", value = \"another-secret-of-a-length\" }]";
+    let right = HEXLOWER.encode(&signed(SECRET, "{}"));
+    let other = HEXLOWER.encode(&signed("another-secret-of-a-length", "{}"));
+    for (lines, expected) in [
+        (vec![("x-a", right.as_str()), ("x-key", "one")], "ok"),
+        (vec![("x-a", other.as_str()), ("x-key", "two")], "ok"),
+        (vec![("x-a", right.as_str()), ("x-key", "two")], "auth_mismatch"),
+        (vec![("x-a", right.as_str()), ("x-key", "three")], "auth_mismatch"),
+        (vec![("x-a", right.as_str()), ("x-key", "")], "auth_mismatch"),
+        (vec![("x-a", right.as_str())], "auth_missing"),
+        (vec![("x-a", right.as_str()), ("x-key", "one"), ("x-key", "one")], "auth_ambiguous"),
+    ] {
+        assert_eq!(verdict(rules, SECRET, &lines, "{}"), expected, "{lines:?}");
+    }
+    let nameless =
+        "[[sources.s.auth]]\nkind = \"hmac\"\nsignature.from = \"header:x-a\"\nkey.chosen_by = \"header:x-key\"";
+    refused(nameless, SECRET, "has no name that a request could choose it by");
+}

@@ -305,7 +305,7 @@ impl Source {
             Err(Denial { refusal, status: Some(status) }) => {
                 let allow = Answer::method_not_allowed(&self.methods());
                 let answer = if status == allow.status { allow } else { self.refuse(refusal, None) };
-                Entry::Denied(refusal, Answer { status, ..answer })
+                Entry::Denied(refusal, Answer { status, ..answer.quiet() })
             }
         }
     }

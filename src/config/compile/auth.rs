@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use data_encoding::{BASE64, HEXLOWER_PERMISSIVE};
+use data_encoding::{BASE64, BASE64_NOPAD, HEXLOWER_PERMISSIVE};
 use http::HeaderName;
 use unicode_normalization::UnicodeNormalization as _;
 
@@ -142,7 +142,13 @@ impl Context<'_> {
     }
 
     fn public_key(&mut self, rule: &Rule, secrets: &Secrets) -> Option<PublicKeyScheme> {
-        let algorithm = public_algorithm(rule);
+        let Some(algorithm) = public_algorithm(rule) else {
+            let form = rule.signature.as_ref().and_then(|signature| signature.form.as_ref());
+            let key = form.map_or(&rule.kind.key, |form| &form.key);
+            let help = "`der` and `raw` are for `ecdsa`, `pkcs1` and `pss` for `rsa`; leave `form` out for others";
+            self.error(key, "this kind of signature has no such form", help);
+            return None;
+        };
         if rule.hash.value != Hash::Sha256 && rule.kind.value != Kind::Rsa {
             self.error(&rule.hash.key, "this kind of signature has no choice of hashes", "leave `hash` out");
             return None;
@@ -163,7 +169,24 @@ impl Context<'_> {
         }
         let (signature, messages, window) = (self.format(rule)?, self.messages(rule)?, self.window(rule)?);
         let strength = self.strength(rule, &messages, window.as_ref())?;
-        Some(Signed { signature, messages, window, keys, strength })
+        let chosen_by = match &rule.key.chosen_by {
+            Some(selector) => Some(self.chosen_by(selector, secrets)?),
+            None => None,
+        };
+        Some(Signed { signature, messages, window, keys, chosen_by, strength })
+    }
+
+    /// A secret that a request can name has a name that the sender knows.
+    fn chosen_by(&mut self, written: &At<crate::config::Selector>, secrets: &Secrets) -> Option<Selector> {
+        let is_counted =
+            |named: &Named<Secret>| named.name.len() == 1 && named.name.bytes().all(|it| it.is_ascii_digit());
+        if let Some(nameless) = secrets.iter().find(|named| is_counted(named)) {
+            let message = format!("the secret {:?} has no name that a request could choose it by", nameless.name);
+            let help = "write `{ name = …, env = … }`, with the name that the sender has for it";
+            self.error(&written.key, message, help);
+            return None;
+        }
+        self.selector(written)
     }
 
     pub(super) fn key<K>(
@@ -194,13 +217,15 @@ fn hash(written: Hash) -> hmac::Hash {
 }
 
 /// What a public key is used for, in a rule that is no token.
-pub(super) fn public_algorithm(rule: &Rule) -> Algorithm {
-    let form = rule.signature.as_ref().map_or(Form::Der, |signature| signature.form.value);
-    match (rule.kind.value, form) {
-        (Kind::Rsa, _) => Algorithm::Rsa(hash(rule.hash.value)),
-        (Kind::Ed25519, _) => Algorithm::Ed25519,
-        (_, Form::Der) => Algorithm::EcdsaDer,
-        (_, Form::Raw) => Algorithm::EcdsaRaw,
+pub(super) fn public_algorithm(rule: &Rule) -> Option<Algorithm> {
+    let form = rule.signature.as_ref().and_then(|signature| signature.form.as_ref());
+    match (rule.kind.value, form.map(|form| form.value)) {
+        (Kind::Rsa, None | Some(Form::Pkcs1)) => Some(Algorithm::Rsa(hash(rule.hash.value))),
+        (Kind::Rsa, Some(Form::Pss)) => Some(Algorithm::RsaPss(hash(rule.hash.value))),
+        (Kind::Ed25519, None) => Some(Algorithm::Ed25519),
+        (Kind::Ecdsa, None | Some(Form::Der)) => Some(Algorithm::EcdsaDer),
+        (Kind::Ecdsa, Some(Form::Raw)) => Some(Algorithm::EcdsaRaw),
+        (_, _) => None,
     }
 }
 
@@ -215,7 +240,11 @@ pub(super) fn key_bytes(form: &KeyForm, secret: &Secret) -> Result<Secret, Strin
             }
             None => bytes.to_vec(),
         },
-        Decode::Base64 => BASE64.decode(bytes).map_err(|_| "it is not base64".to_owned())?,
+        Decode::Base64 => {
+            // Standard Webhooks leaves padding to the sender's taste.
+            let decoded = BASE64.decode(bytes).or_else(|_| BASE64_NOPAD.decode(bytes));
+            decoded.map_err(|_| "it is not base64".to_owned())?
+        }
         Decode::Hex => HEXLOWER_PERMISSIVE.decode(bytes).map_err(|_| "it is not hex".to_owned())?,
         Decode::Jwk | Decode::Pem | Decode::Spki => return Err("a shared key is no public key".to_owned()),
     };

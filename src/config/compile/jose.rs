@@ -110,6 +110,9 @@ fn family(algorithm: JoseAlgorithm) -> Family {
         JoseAlgorithm::Rs256 => Family::Public(Algorithm::Rsa(Hash::Sha256)),
         JoseAlgorithm::Rs384 => Family::Public(Algorithm::Rsa(Hash::Sha384)),
         JoseAlgorithm::Rs512 => Family::Public(Algorithm::Rsa(Hash::Sha512)),
+        JoseAlgorithm::Ps256 => Family::Public(Algorithm::RsaPss(Hash::Sha256)),
+        JoseAlgorithm::Ps384 => Family::Public(Algorithm::RsaPss(Hash::Sha384)),
+        JoseAlgorithm::Ps512 => Family::Public(Algorithm::RsaPss(Hash::Sha512)),
         JoseAlgorithm::Es256 => Family::Public(Algorithm::EcdsaRaw),
         JoseAlgorithm::EdDsa => Family::Public(Algorithm::Ed25519),
     }
@@ -136,6 +139,9 @@ fn name(algorithm: JoseAlgorithm) -> &'static str {
         JoseAlgorithm::Rs256 => "RS256",
         JoseAlgorithm::Rs384 => "RS384",
         JoseAlgorithm::Rs512 => "RS512",
+        JoseAlgorithm::Ps256 => "PS256",
+        JoseAlgorithm::Ps384 => "PS384",
+        JoseAlgorithm::Ps512 => "PS512",
         JoseAlgorithm::Es256 => "ES256",
         JoseAlgorithm::EdDsa => "EdDSA",
     }

@@ -25,7 +25,9 @@ impl Context<'_> {
     /// Where the keys of a rule are published.
     pub(super) fn publisher(&mut self, rule: &Rule, keys: &Keys) -> Option<Publisher> {
         let algorithms = match rule.kind.value {
-            Kind::Rsa | Kind::Ecdsa | Kind::Ed25519 => vec![("", public_algorithm(rule))],
+            Kind::Rsa | Kind::Ecdsa | Kind::Ed25519 => {
+                public_algorithm(rule).map(|algorithm| ("", algorithm)).into_iter().collect()
+            }
             Kind::Jwt | Kind::Jws => public_algorithms(rule),
             Kind::Hmac | Kind::Digest | Kind::Token | Kind::Basic | Kind::None => Vec::new(),
         };

@@ -310,7 +310,7 @@ impl Context<'_> {
                 Some(answer)
             }
         };
-        Some(AnswerPolicy { success, unauthenticated: reply.unauthenticated.status() })
+        Some(AnswerPolicy { success, unauthenticated: reply.unauthenticated.status(), quiet: reply.quiet.value })
     }
 
     /// A text that is the same for every request.

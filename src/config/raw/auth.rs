@@ -67,8 +67,8 @@ table! {
         prefix: At<Prefix> = r#""""#,
         /// How the bytes are written.
         encoding: At<Encoding> = r#""hex""#,
-        /// What the bytes of an ECDSA signature are.
-        form: At<Form> = r#""der""#,
+        /// What the bytes of an ECDSA signature are, or how an RSA signature is padded.
+        form: Option<At<Form>>,
     }
 
     /// How a secret becomes a key.
@@ -83,6 +83,8 @@ table! {
         normalize: Option<At<Normalize>>,
         /// What the sender puts behind the key.
         suffix: At<String> = r#""""#,
+        /// Where a request names the secret that it is signed with: only the one with that `name` is looked at. Absent: all.
+        chosen_by: Option<At<Selector>>,
         /// The key is this hash of it.
         derive: Option<At<Hash>>,
     }
@@ -156,8 +158,8 @@ table! {
         require: Many<Condition> = "[]",
         /// What the values that are sent back must look like.
         guard: BTreeMap<Selector, At<Pattern>> = "{}",
-        /// The status where what is asked for is not proved, does not hold or does not look right. Absent: as for a
-        /// request that is no handshake.
+        /// The status, without a body, where what is asked for is not proved, does not hold or does not look right. Absent:
+        /// as for a request that is no handshake.
         otherwise: Option<At<Number<400, 409>>>,
         /// An address that is visited before the answer is given: it is given only if that is answered with a 2xx.
         confirm: Option<Confirm>,
@@ -212,7 +214,7 @@ words! {
         Ed25519 = "ed25519",
         /// An ECDSA signature over P-256 with SHA-256.
         Ecdsa = "ecdsa",
-        /// An RSA signature (PKCS #1 v1.5), at least 2048 bits.
+        /// An RSA signature (PKCS #1 v1.5, or PSS), at least 2048 bits.
         Rsa = "rsa",
         /// A JSON Web Token. `claim:/NAME` stands for what it says, in `require` and `time`; `exp` and `nbf` count.
         Jwt = "jwt",
@@ -248,6 +250,12 @@ words! {
         Rs384 = "RS384",
         /// RSA PKCS #1 v1.5 with SHA-512.
         Rs512 = "RS512",
+        /// RSA PSS with SHA-256.
+        Ps256 = "PS256",
+        /// RSA PSS with SHA-384.
+        Ps384 = "PS384",
+        /// RSA PSS with SHA-512.
+        Ps512 = "PS512",
         /// ECDSA over P-256 with SHA-256.
         Es256 = "ES256",
         /// Ed25519.
@@ -266,12 +274,16 @@ words! {
         Auto = "auto",
     }
 
-    /// What the bytes of an ECDSA signature are.
+    /// What the bytes of a signature are.
     Form {
-        /// DER.
+        /// ECDSA: DER, as where nothing is said.
         Der = "der",
-        /// The two numbers in a row, 32 bytes each.
+        /// ECDSA: the two numbers in a row, 32 bytes each.
         Raw = "raw",
+        /// RSA: PKCS #1 v1.5, as where nothing is said.
+        Pkcs1 = "pkcs1",
+        /// RSA: PSS, with a salt as long as the hash.
+        Pss = "pss",
     }
 
     /// What a secret is.

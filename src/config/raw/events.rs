@@ -109,6 +109,8 @@ table! {
         success: Option<Success>,
         /// The status of a request that fails authentication.
         unauthenticated: At<Number<400, 499>> = "401",
+        /// Whether refusals have no body, for senders that take one amiss.
+        quiet: At<bool> = "false",
     }
 
     /// What an accepted request is answered with.

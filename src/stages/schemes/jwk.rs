@@ -30,7 +30,9 @@ pub fn read(algorithm: Algorithm, text: &str) -> Result<PublicKey, String> {
         (Jwk::OctetPair { crv, x }, Algorithm::Ed25519) if crv == "Ed25519" => {
             PublicKey::from_raw(algorithm, &bytes(&x)?)
         }
-        (Jwk::Rsa { n, e }, Algorithm::Rsa(_)) => PublicKey::from_rsa_numbers(algorithm, &bytes(&n)?, &bytes(&e)?),
+        (Jwk::Rsa { n, e }, Algorithm::Rsa(_) | Algorithm::RsaPss(_)) => {
+            PublicKey::from_rsa_numbers(algorithm, &bytes(&n)?, &bytes(&e)?)
+        }
         (Jwk::EllipticCurve { .. } | Jwk::OctetPair { .. } | Jwk::Rsa { .. }, _) => {
             Err("it is a key for another algorithm".to_owned())
         }

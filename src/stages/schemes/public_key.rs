@@ -1,4 +1,4 @@
-//! Signatures that are verified with the sender's public key: RSA PKCS #1 v1.5 (RFC 8017, section 8.2), ECDSA over P-256
+//! Signatures that are verified with the sender's public key: RSA PKCS #1 v1.5 and PSS (RFC 8017, section 8), ECDSA over P-256
 //! (FIPS 186-5) and Ed25519 (RFC 8032). Keys are pinned; no private key ever enters the gateway. The algorithm belongs
 //! to the key, never to the request (W-18, W-19).
 
@@ -41,6 +41,8 @@ pub enum Algorithm {
     Ed25519,
     /// RSA PKCS #1 v1.5 with this hash.
     Rsa(Hash),
+    /// RSA PSS with this hash, and a salt as long as it.
+    RsaPss(Hash),
 }
 
 /// A public key that is known to be usable.
@@ -90,7 +92,7 @@ impl PublicKey {
                 (info.algorithm.oid == ELLIPTIC_CURVE && curve() == Ok(P256), "a P-256")
             }
             Algorithm::Ed25519 => (info.algorithm.oid == ED25519, "an Ed25519"),
-            Algorithm::Rsa(_) => (info.algorithm.oid == RSA, "an RSA"),
+            Algorithm::Rsa(_) | Algorithm::RsaPss(_) => (info.algorithm.oid == RSA, "an RSA"),
         };
         if !fits {
             return Err(format!("the key is not {name} key"));
@@ -112,6 +114,7 @@ impl PublicKey {
             Algorithm::EcdsaRaw => (&verification::ECDSA_P256_SHA256_FIXED, Length::Exactly(64)),
             Algorithm::Ed25519 => (&verification::ED25519, Length::Exactly(64)),
             Algorithm::Rsa(hash) => (rsa(hash), Length::Exactly(modulus_bytes(key)?)),
+            Algorithm::RsaPss(hash) => (rsa_pss(hash)?, Length::Exactly(modulus_bytes(key)?)),
         };
         match algorithm {
             Algorithm::EcdsaDer | Algorithm::EcdsaRaw if key.len() != 65 || key[0] != 4 => {
@@ -120,9 +123,11 @@ impl PublicKey {
             Algorithm::Ed25519 if key.len() != 32 => {
                 Err(format!("an Ed25519 key has 32 bytes, and this one {}", key.len()))
             }
-            Algorithm::EcdsaDer | Algorithm::EcdsaRaw | Algorithm::Ed25519 | Algorithm::Rsa(_) => {
-                Ok(Self { key: UnparsedPublicKey::new(method, key.to_vec()), length })
-            }
+            Algorithm::EcdsaDer
+            | Algorithm::EcdsaRaw
+            | Algorithm::Ed25519
+            | Algorithm::Rsa(_)
+            | Algorithm::RsaPss(_) => Ok(Self { key: UnparsedPublicKey::new(method, key.to_vec()), length }),
         }
     }
 }
@@ -151,6 +156,15 @@ fn rsa(hash: Hash) -> &'static dyn VerificationAlgorithm {
         Hash::Sha256 => &verification::RSA_PKCS1_2048_8192_SHA256,
         Hash::Sha384 => &verification::RSA_PKCS1_2048_8192_SHA384,
         Hash::Sha512 => &verification::RSA_PKCS1_2048_8192_SHA512,
+    }
+}
+
+fn rsa_pss(hash: Hash) -> Result<&'static dyn VerificationAlgorithm, String> {
+    match hash {
+        Hash::Sha1 => Err("RSA PSS with SHA-1 is not taken".to_owned()),
+        Hash::Sha256 => Ok(&verification::RSA_PSS_2048_8192_SHA256),
+        Hash::Sha384 => Ok(&verification::RSA_PSS_2048_8192_SHA384),
+        Hash::Sha512 => Ok(&verification::RSA_PSS_2048_8192_SHA512),
     }
 }
 

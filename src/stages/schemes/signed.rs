@@ -26,6 +26,8 @@ pub struct Signed<K> {
     pub window: Option<Window>,
     /// The keys in force.
     pub keys: Vec<Named<K>>,
+    /// Where the request names the one key that it is signed with. Without it every key is tried.
+    pub chosen_by: Option<Selector>,
     /// What a right signature binds.
     pub strength: Strength,
 }
@@ -52,15 +54,15 @@ impl<K: Verifier> Signed<K> {
         self.signature.read(facts, looked, |parsed, looked| self.attempt(parsed, facts, now, looked))
     }
 
-    /// The keys in force, its own and those that were fetched, with their names.
-    fn keys_at<'k>(
+    /// The keys that may have signed the request, its own and those that were fetched, with their names.
+    fn verifiers<'k>(
         &'k self,
         facts: &Facts<'k>,
         now: Timestamp,
-    ) -> impl Iterator<Item = (&'k Arc<str>, &'k dyn Verifier)> {
-        let own = self.keys.iter().filter(move |named| named.is_current(now));
-        let own = own.map(|named| (&named.name, &named.key as &dyn Verifier));
-        own.chain(facts.published.iter().map(|named| (&named.name, &named.key.verifying as &dyn Verifier)))
+    ) -> Result<Vec<(&'k Arc<str>, &'k dyn Verifier)>, Refusal> {
+        let own = self.keys(facts, now)?.into_iter().map(|named| (&named.name, &named.key as &dyn Verifier));
+        let fetched = facts.published.iter().map(|named| (&named.name, &named.key.verifying as &dyn Verifier));
+        Ok(own.chain(fetched).collect())
     }
 
     fn attempt(
@@ -74,11 +76,12 @@ impl<K: Verifier> Signed<K> {
         let mut decoded =
             Decoded { format: &self.signature, texts: &parsed.signatures, length: None, bytes: Vec::new() };
         let (mut well_formed, mut complete) = (false, false);
+        let keys = self.verifiers(&facts, now)?;
         for message in &self.messages {
             let Some(parts) = signed_parts(message, &facts)? else { continue };
             complete = true;
             let parts: Vec<&[u8]> = parts.iter().map(AsRef::as_ref).collect();
-            for (name, key) in self.keys_at(&facts, now) {
+            for (name, key) in &keys {
                 looked.secrets_tried += 1;
                 let signatures = decoded.of(key.signature_length());
                 if signatures.is_empty() {
@@ -87,7 +90,7 @@ impl<K: Verifier> Signed<K> {
                 well_formed = true;
                 if key.verifies(&parts, signatures) {
                     self.window.as_ref().map_or(Ok(()), |window| window.check(&facts, now))?;
-                    return Ok(Proof { key: name.clone(), strength: self.strength });
+                    return Ok(Proof { key: Arc::clone(name), strength: self.strength });
                 }
             }
         }
@@ -96,6 +99,19 @@ impl<K: Verifier> Signed<K> {
             (true, false) => Refusal::AuthMalformed,
             (true, true) => Refusal::AuthMismatch,
         })
+    }
+}
+
+impl<K> Signed<K> {
+    /// The keys that may have signed the request: all in force, or the one that it names.
+    pub(super) fn keys(&self, facts: &Facts<'_>, now: Timestamp) -> Result<Vec<&Named<K>>, Refusal> {
+        let chosen = match &self.chosen_by {
+            Some(selector) => Some(selector.find(facts)?.ok_or(Refusal::AuthMissing)?),
+            None => None,
+        };
+        let is_meant = |named: &&Named<K>| chosen.as_ref().is_none_or(|name| named.name.as_bytes() == name.as_ref());
+        let keys: Vec<_> = self.keys.iter().filter(|named| named.is_current(now)).filter(is_meant).collect();
+        if keys.is_empty() && chosen.is_some() { Err(Refusal::AuthMismatch) } else { Ok(keys) }
     }
 }
 

@@ -31,10 +31,11 @@ fn decode(text: &[u8]) -> Cow<'_, [u8]> {
     percent_encoding::percent_decode(text).into()
 }
 
-/// Names and values in the order of the names, with nothing in between.
+/// Names and values in the order of the names, with nothing in between; a value that a name has twice counts once.
 pub(super) fn sorted(form: &[u8]) -> Vec<u8> {
     let mut pairs: Vec<_> = pairs(form).collect();
     pairs.sort();
+    pairs.dedup();
     pairs.iter().flat_map(|(name, value)| [name.as_ref(), value.as_ref()]).collect::<Vec<_>>().concat()
 }
 

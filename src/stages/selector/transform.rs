@@ -52,7 +52,8 @@ pub enum Transform {
     RelativeTo(String),
     /// `|sha256`: SHA-256.
     Sha256,
-    /// `|sorted-form`: the names and values of a form in the order of the names, decoded, with nothing in between.
+    /// `|sorted-form`: the names and values of a form in the order of the names, decoded, each pair once, with nothing in
+    /// between.
     SortedForm,
     /// `|sorted-query(jwt)`: a query with its names and values in order and escaped, without these names.
     SortedQuery(Vec<String>),
@@ -228,6 +229,7 @@ mod tests {
             ("percent-decode(%28%29)", "%28a%29%2528", Some("(a)%2528")),
             ("sorted-form", "b=2&a=%2B1&b=1&c", Some("a+1b1b2c")),
             ("sorted-form", "", Some("")),
+            ("sorted-form", "d=2&d=1&d=1", Some("d1d2")),
             ("php-form(sig)", "b=%C3%A4&sig=x&a=", Some("a:2:{s:1:\"a\";s:0:\"\";s:1:\"b\";s:2:\"ä\";}")),
             ("php-form(sig)", "sig=x", Some("a:0:{}")),
             ("php-form(sig)", "a=1&sig=x&a=2", None),

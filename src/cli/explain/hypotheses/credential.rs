@@ -145,21 +145,23 @@ pub(super) const ALL: &[Hypothesis] = &[
         ideas: items,
     },
     Hypothesis {
-        name: "ecdsa_form",
+        name: "signature_form",
         about: About::Credential,
-        mistake: "an ECDSA signature read as DER where it is the two numbers, or the reverse",
+        mistake: "an ECDSA signature read as DER where it is the two numbers, PKCS #1 for PSS, or the reverse",
         remedy: "set `signature.form`",
         ideas: |case, _| {
             let idea = |(form, word)| {
                 let other = with_signatures(case, |signature| {
-                    let is_new = signature.form.value != form;
-                    signature.form.value = form;
+                    let is_new = signature.form.as_ref().is_none_or(|written| written.value != form);
+                    let key = form_key(signature).clone();
+                    signature.form = Some(At { value: form, key });
                     is_new
                 })?;
-                let remedy = format!("write `form = \"{word}\"` at {}", signature_place(case, |it| &it.form.key));
-                Some(Idea::new(other, format!("the ECDSA signature is written as {word}"), remedy))
+                let remedy = format!("write `form = \"{word}\"` at {}", signature_place(case, form_key));
+                Some(Idea::new(other, format!("the signature is written as {word}"), remedy))
             };
-            [(Form::Der, "der"), (Form::Raw, "raw")].into_iter().filter_map(idea).collect()
+            let forms = [(Form::Der, "der"), (Form::Raw, "raw"), (Form::Pkcs1, "pkcs1"), (Form::Pss, "pss")];
+            forms.into_iter().filter_map(idea).collect()
         },
     },
     Hypothesis {
@@ -204,6 +206,10 @@ fn prefix(signature: &Signature) -> Option<&str> {
 }
 
 /// Where something of the first signature is said.
+fn form_key(signature: &Signature) -> &Key {
+    signature.form.as_ref().map_or(&signature.at, |form| &form.key)
+}
+
 fn signature_place(case: &Case, key: impl Fn(&Signature) -> &Key) -> String {
     signatures(case).next().map(|signature| place(key(signature))).unwrap_or_default()
 }

@@ -46,8 +46,8 @@ fn ecdsa(algorithm: &'static EcdsaSigningAlgorithm) -> (EcdsaKeyPair, SystemRand
 #[test]
 fn ecdsa_in_the_other_form() {
     for (signing, form, mistakes) in [
-        (&ECDSA_P256_SHA256_ASN1_SIGNING, "raw", &["ecdsa_form"]),
-        (&ECDSA_P256_SHA256_FIXED_SIGNING, "der", &["ecdsa_form"]),
+        (&ECDSA_P256_SHA256_ASN1_SIGNING, "raw", &["signature_form"]),
+        (&ECDSA_P256_SHA256_FIXED_SIGNING, "der", &["signature_form"]),
     ] {
         let (pair, random) = ecdsa(signing);
         let signature = HEXLOWER.encode(pair.sign(&random, BODY.as_bytes()).unwrap().as_ref());

@@ -56,6 +56,7 @@ fn hmac(hash: Hash, signature: Format, message: &str, time: Option<(&str, Unit)>
         messages: vec![Template::parse(message, &|_| None).unwrap()],
         window: time.map(window),
         keys: named(Key::new(hash, &Secret::new(SECRET)).unwrap()),
+        chosen_by: None,
         strength: Strength::Verified,
     })
 }
@@ -203,8 +204,14 @@ fn what_cannot_be_signed_says_why() {
         encoding: Encoding::Hex,
     };
     let (messages, keys) = (Vec::new(), Vec::new());
-    let rsa =
-        PublicKeyScheme { signature: format("header:x"), messages, window: None, keys, strength: Strength::Verified };
+    let rsa = PublicKeyScheme {
+        signature: format("header:x"),
+        messages,
+        window: None,
+        keys,
+        chosen_by: None,
+        strength: Strength::Verified,
+    };
     check(
         Scheme::PublicKey(rsa),
         false,
