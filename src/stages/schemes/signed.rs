@@ -3,10 +3,11 @@
 use std::borrow::Cow;
 
 use jiff::Timestamp;
+use smallvec::SmallVec;
 
 use super::{
     Looked, Named, Proof, Strength,
-    signature::{Format, Length, Parsed},
+    signature::{Bytes, Format, Length, Parsed},
     window::Window,
 };
 use crate::stages::{
@@ -36,7 +37,7 @@ pub trait Verifier {
     fn signature_length(&self) -> Length;
 
     /// Whether one of the signatures is right for these parts in a row.
-    fn verifies(&self, parts: &[&[u8]], signatures: &[Vec<u8>]) -> bool;
+    fn verifies(&self, parts: &[&[u8]], signatures: &[impl AsRef<[u8]>]) -> bool;
 }
 
 impl<K: Verifier> Signed<K> {
@@ -54,12 +55,12 @@ impl<K: Verifier> Signed<K> {
     ) -> Result<Proof, Refusal> {
         let facts = Facts { fields: &parsed.fields, ..facts.clone() };
         let mut decoded =
-            Decoded { format: &self.signature, texts: &parsed.signatures, length: None, bytes: Vec::new() };
+            Decoded { format: &self.signature, texts: &parsed.signatures, length: None, bytes: SmallVec::new() };
         let (mut well_formed, mut complete) = (false, false);
         for message in &self.messages {
             let Some(parts) = signed_parts(message, &facts)? else { continue };
             complete = true;
-            let parts: Vec<&[u8]> = parts.iter().map(AsRef::as_ref).collect();
+            let parts: SmallVec<[&[u8]; PARTS]> = parts.iter().map(AsRef::as_ref).collect();
             for named in self.keys.iter().filter(|named| named.is_current(now)) {
                 looked.secrets_tried += 1;
                 let signatures = decoded.of(named.key.signature_length());
@@ -86,11 +87,11 @@ struct Decoded<'a> {
     format: &'a Format,
     texts: &'a [&'a str],
     length: Option<Length>,
-    bytes: Vec<Vec<u8>>,
+    bytes: SmallVec<[Bytes; 1]>,
 }
 
 impl Decoded<'_> {
-    fn of(&mut self, length: Length) -> &[Vec<u8>] {
+    fn of(&mut self, length: Length) -> &[Bytes] {
         if self.length != Some(length) {
             let encoding = self.format.encoding;
             self.bytes = self.texts.iter().filter_map(|text| encoding.decode(text, length)).collect();
@@ -100,14 +101,17 @@ impl Decoded<'_> {
     }
 }
 
+/// As many parts as nearly every signed text has; more of them take room on the heap.
+const PARTS: usize = 6;
+
+/// The parts of a signed text, in their order.
+pub(super) type Parts<'a> = SmallVec<[Cow<'a, [u8]>; PARTS]>;
+
 /// The parts of the signed text, or nothing when one of them is absent. A value that contains the text which ends it
 /// could run into the next one, so that two requests would have one signed text (W-38).
-pub(super) fn signed_parts<'a>(
-    message: &'a Template,
-    facts: &Facts<'a>,
-) -> Result<Option<Vec<Cow<'a, [u8]>>>, Refusal> {
+pub(super) fn signed_parts<'a>(message: &'a Template, facts: &Facts<'a>) -> Result<Option<Parts<'a>>, Refusal> {
     let pieces = message.pieces();
-    let mut parts = Vec::with_capacity(pieces.len());
+    let mut parts = Parts::with_capacity(pieces.len());
     for (index, piece) in pieces.iter().enumerate() {
         match piece {
             Piece::Literal(text) => parts.push(Cow::Borrowed(text.as_bytes())),
