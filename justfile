@@ -22,7 +22,11 @@ fuzz TARGET SECONDS="60":
 
 # Micro-benchmarks
 bench:
-    cargo bench --bench journey
+    cargo bench --bench journey --bench schemes
+
+# Whether the time of a refusal tells how much of a credential was right (docs/timing.md)
+timing:
+    cargo bench --bench timing
 
 # Measure against nginx and HAProxy; writes docs/performance.md
 bench-proxies:

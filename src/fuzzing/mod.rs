@@ -2,15 +2,23 @@
 
 mod address;
 mod entry;
+mod form;
 mod json;
+mod key;
+mod key_set;
 mod signature;
+mod template;
 mod token;
 
 pub use self::{
     address::{DOMAINS, Followed, address},
     entry::entry,
+    form::form,
     json::split,
+    key::key,
+    key_set::key_set,
     signature::signature,
-    token::{key_set, token},
+    template::template,
+    token::token,
 };
 pub use crate::{config::fuzzing::config, state::fuzzing::claims};

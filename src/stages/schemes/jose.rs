@@ -81,7 +81,7 @@ impl Verifier for Verifying {
         }
     }
 
-    fn verifies(&self, parts: &[&[u8]], signatures: &[Vec<u8>]) -> bool {
+    fn verifies(&self, parts: &[&[u8]], signatures: &[impl AsRef<[u8]>]) -> bool {
         match self {
             Self::Public(key) => key.verifies(parts, signatures),
             Self::Shared(key) => key.verifies(parts, signatures),

@@ -132,12 +132,19 @@ impl PublicKey {
     }
 }
 
+impl PublicKey {
+    /// The key itself: 32 bytes for Ed25519, the uncompressed point for ECDSA, PKCS #1 DER for RSA.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.key.as_ref()
+    }
+}
+
 impl Verifier for PublicKey {
     fn signature_length(&self) -> Length {
         self.length
     }
 
-    fn verifies(&self, parts: &[&[u8]], signatures: &[Vec<u8>]) -> bool {
+    fn verifies(&self, parts: &[&[u8]], signatures: &[impl AsRef<[u8]>]) -> bool {
         let joined;
         let text = match parts {
             [one] => one,
@@ -146,7 +153,7 @@ impl Verifier for PublicKey {
                 joined.as_slice()
             }
         };
-        signatures.iter().any(|signature| self.key.verify(text, signature).is_ok())
+        signatures.iter().any(|signature| self.key.verify(text, signature.as_ref()).is_ok())
     }
 }
 

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 
 use data_encoding::{BASE64, BASE64URL, BASE64URL_NOPAD, HEXLOWER_PERMISSIVE};
+use smallvec::SmallVec;
 
 use super::Looked;
 use crate::stages::{
@@ -76,10 +77,13 @@ pub enum Encoding {
 #[derive(Debug, Default)]
 pub struct Parsed<'a> {
     /// The signatures, prefix removed, not decoded yet.
-    pub signatures: Vec<&'a str>,
+    pub signatures: SmallVec<[&'a str; 2]>,
     /// The other items of the header.
-    pub fields: Vec<(&'a str, &'a str)>,
+    pub fields: SmallVec<[(&'a str, &'a str); 2]>,
 }
+
+/// A signature's bytes: those of a digest or of a curve need no room on the heap.
+pub type Bytes = SmallVec<[u8; 64]>;
 
 /// How long a signature is, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -211,20 +215,24 @@ impl Prefix {
 
 impl Encoding {
     /// The bytes, where the text has that many in this encoding and is spelled in the one canonical way.
-    pub fn decode(self, text: &str, length: Length) -> Option<Vec<u8>> {
+    pub fn decode(self, text: &str, length: Length) -> Option<Bytes> {
         let text = text.as_bytes();
-        let bytes = match self {
+        let encoding = match self {
             Self::Auto if length == Length::Exactly(text.len() / 2) && text.len().is_multiple_of(2) => {
-                HEXLOWER_PERMISSIVE.decode(text)
+                HEXLOWER_PERMISSIVE
             }
-            Self::Auto | Self::Base64 => BASE64.decode(text),
-            Self::Base64Url if text.ends_with(b"=") => BASE64URL.decode(text),
-            Self::Base64Url => BASE64URL_NOPAD.decode(text),
-            Self::Hex => HEXLOWER_PERMISSIVE.decode(text),
+            Self::Auto | Self::Base64 => BASE64,
+            Self::Base64Url if text.ends_with(b"=") => BASE64URL,
+            Self::Base64Url => BASE64URL_NOPAD,
+            Self::Hex => HEXLOWER_PERMISSIVE,
         };
-        bytes.ok().filter(|bytes| match length {
+        let mut bytes = Bytes::from_elem(0, encoding.decode_len(text.len()).ok()?);
+        let written = encoding.decode_mut(text, &mut bytes).ok()?;
+        bytes.truncate(written);
+        let fits = match length {
             Length::Exactly(length) => bytes.len() == length,
             Length::UpTo(most) => (1..=most).contains(&bytes.len()),
-        })
+        };
+        fits.then_some(bytes)
     }
 }
