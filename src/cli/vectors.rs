@@ -206,13 +206,13 @@ impl Vector {
             let at_address = || self.settings.get(CERTIFICATES)?.get(wanted.errand.address.to_string())?.as_str();
             let (document, form) = match self.settings.get(KEY_SET) {
                 Some(set) => (Some(set.to_string()), Form::Jwks),
-                // Only the key counts: certificates that are recorded are made up, and not for that day.
-                None => (at_address().map(str::to_owned), Form::Pem),
+                None => (at_address().map(str::to_owned), wanted.reading.form),
             };
             let reading = Reading { form, at: Pointer::default(), ..wanted.reading.clone() };
             let keys = document.map(|document| KeySet::read(&document.into(), &reading));
             if let Some(Ok(keys)) = keys {
-                published.add(&wanted, Arc::new(keys));
+                // What is recorded was made up some day, and need not have been good at the time of the request.
+                published.add(&wanted, Arc::new(keys.timeless()));
             }
         }
         published

@@ -341,6 +341,7 @@ mod tests {
         source.event(Verdict::Forward);
         source.secret("2026-11").inc();
         metrics.upstream("app").full.inc();
+        metrics.fetches().found.inc();
         let text = metrics.render();
         let mut scraped: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
         let mut declared: Vec<_> = DECLARED.iter().map(|it| format!("{} {}", stem(it.name), it.kind)).collect();

@@ -1,6 +1,12 @@
 //! Endpoints that are confirmed by visiting an address of the sender's: only where the operator switched that on, only
 //! for who has proved itself, and only where the address is on the list.
 
+use data_encoding::BASE64;
+use rcgen::{CertificateParams, KeyPair};
+use ring::{
+    rand::SystemRandom,
+    signature::{RSA_PKCS1_SHA256, RsaKeyPair},
+};
 use serde_json::json;
 
 use crate::support::{
@@ -142,5 +148,68 @@ fn h_05_strangers_have_nothing_visited() {
         let text = SUBSCRIBER.replace("auth = \"signature\"", &format!("auth = \"{auth}\"\n{token}"));
         let (runs, found) = Setup::new(&text.replace("SETTINGS", SWITCHED_ON)).judge();
         assert!(!runs && found.iter().any(|it| it.message.contains("strangers could have addresses visited")));
+    }
+}
+
+#[tokio::test]
+async fn h_05_amazon_sns_with_a_key_that_is_fetched() {
+    let publisher = Publisher::of(&[HOST]).await;
+    publisher.put("/", found());
+    // A key of these tests, and of nobody else: this library makes none for RSA.
+    let key = KeyPair::from_pem(include_str!("support/rsa.pem")).unwrap();
+    let certificate = CertificateParams::new(Vec::new()).unwrap().self_signed(&key).unwrap();
+    publisher.put("/key.pem", Page::Found(certificate.pem()));
+    let text = format!(
+        "[sources.sns]\npath = \"/in/sns\"\nprovider = \"aws-sns\"\nupstream = \"app\"\nsettings = {{ {SWITCHED_ON} }}\n"
+    );
+    let gateway = Setup::new(&text).fetching(&publisher).start().await;
+    let pair = RsaKeyPair::from_pkcs8(&key.serialize_der()).unwrap();
+    let sign = |kind: &str, topic: &str| {
+        let members = [
+            ("Message", "You have chosen to subscribe"),
+            ("MessageId", "165545c9"),
+            ("SubscribeURL", URL),
+            ("Timestamp", "2026-01-01T00:00:00.000Z"),
+            ("Token", "2336"),
+            ("TopicArn", topic),
+            ("Type", kind),
+        ];
+        let text = members.iter().flat_map(|(name, value)| [*name, "\n", value, "\n"]).collect::<String>();
+        let mut signature = vec![0; pair.public().modulus_len()];
+        pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), text.as_bytes(), &mut signature).unwrap();
+        let mut body = serde_json::Map::from_iter(members.map(|(name, value)| (name.to_owned(), value.into())));
+        body.insert("SignatureVersion".to_owned(), "2".into());
+        body.insert("Signature".to_owned(), BASE64.encode(&signature).into());
+        body.insert("SigningCertURL".to_owned(), format!("https://{HOST}/key.pem").into());
+        gateway.post("/in/sns").body(serde_json::Value::from(body).to_string())
+    };
+    is_confirmed(&sign("SubscriptionConfirmation", TOPIC).send().await);
+    let target = URL.strip_prefix("https://sns.us-east-1.amazonaws.com").unwrap();
+    assert_eq!(publisher.requests(), [format!("GET {HOST} /key.pem"), format!("GET {HOST} {target}")]);
+    // It looks alike, and visiting it would undo the subscription.
+    sign("UnsubscribeConfirmation", TOPIC).send().await.is_forwarded();
+    assert!(publisher.requests().is_empty());
+}
+
+#[tokio::test]
+async fn h_05_event_grid_only_where_it_is_switched_on() {
+    let url = "https://rp-eastus2.eventgrid.azure.net:553/eventsubscriptions/s/validate?id=1&t=2022-10-28T04:23:35.1Z&token=1A";
+    let body = json!([{ "eventType": "Microsoft.EventGrid.SubscriptionValidationEvent", "id": "1", "topic": "/t",
+        "data": { "validationCode": "512d38b6-c7b8", "validationUrl": url } }]);
+    for (switch, visits) in [("false", 0), ("true", 1)] {
+        let publisher = Publisher::of(&["rp-eastus2.eventgrid.azure.net"]).await;
+        publisher.put("/eventsubscriptions/s/validate", Page::Found(String::new()));
+        let text = format!(
+            "[sources.grid]\npath = \"/in/grid\"\nprovider = \"azure-event-grid\"\nupstream = \"app\"\n\
+             secrets = [{{ env = \"K1\" }}]\nsettings = {{ confirm_by_url = {switch} }}\n"
+        );
+        let gateway = Setup::new(&text).fetching(&publisher).start().await;
+        let post = |target: &str| gateway.post(target).header("aeg-event-type", "SubscriptionValidation");
+        let reply = post(&format!("/in/grid?code={K1}")).body(body.to_string()).send().await;
+        is_confirmed(&reply);
+        assert_eq!(reply.answer.text(), r#"{"validationResponse":"512d38b6-c7b8"}"#);
+        assert_eq!(publisher.requests().len(), visits, "{switch}");
+        post("/in/grid").body(body.to_string()).send().await.is_401("auth_missing");
+        assert!(publisher.requests().is_empty());
     }
 }
