@@ -20,12 +20,12 @@ pub(super) const ALL: &[Hypothesis] = &[
         remedy: "pass the body on as it is, and capture it so",
         ideas: |case, _| {
             let body = &case.request.body;
-            let longer = ["\n", "\r\n"].map(|end| [body, end.as_bytes()].concat());
-            let mut ideas =
-                changed(case, body.trim_ascii_end().to_vec(), "was signed without the white space at its end");
-            ideas.extend(
-                longer.into_iter().flat_map(|body| changed(case, body, "was signed with a newline at its end")),
-            );
+            let less = [&b"\n"[..], b"\r\n"].into_iter().filter_map(|end| body.strip_suffix(end));
+            let less = less.chain([body.trim_ascii_end()]).map(<[u8]>::to_vec);
+            let more = [&b"\n"[..], b"\r\n"].map(|end| [body, end].concat());
+            let mut ideas = Vec::new();
+            ideas.extend(less.flat_map(|body| changed(case, body, "was signed without the white space at its end")));
+            ideas.extend(more.into_iter().flat_map(|body| changed(case, body, "was signed with a newline at its end")));
             ideas
         },
     },
@@ -121,7 +121,7 @@ fn changed(case: &Case, body: impl Into<bytes::Bytes>, said: &str) -> Vec<Idea> 
 
 fn forms(case: &Case, _: &Known) -> Vec<Idea> {
     let Ok(text) = std::str::from_utf8(&case.request.body) else { return Vec::new() };
-    if !text.contains('=') || text.trim_start().starts_with(['{', '[']) {
+    if !is_form(text) {
         return Vec::new();
     }
     let mut pairs: Vec<&str> = text.trim_end().split('&').collect();
@@ -143,6 +143,11 @@ fn forms(case: &Case, _: &Known) -> Vec<Idea> {
         }
     }
     ideas
+}
+
+/// Whether a body looks like a form.
+pub(super) fn is_form(text: &str) -> bool {
+    text.contains('=') && !text.trim_start().starts_with(['{', '['])
 }
 
 fn upper_escapes(text: &str) -> String {

@@ -1,6 +1,6 @@
 //! Mistakes with what is signed: the body alone or with a time, an id, the URL.
 
-use super::{About, Hypothesis, Idea};
+use super::{About, Hypothesis, Idea, body::is_form};
 use crate::{
     cli::explain::case::{Case, Known, place},
     config::{
@@ -63,17 +63,11 @@ fn candidates(case: &Case) -> Vec<String> {
         .map(|(name, _)| format!("{{header:{name}}}"))
         .take(HEADERS_MAX)
         .collect();
-    let fixed = [
-        "{body}",
-        "{body|sorted-form}",
-        "{url}{body}",
-        "{url}{body|sorted-form}",
-        "{method}{url}{body}",
-        "{body}{url}",
-        "{url}",
-        "{path}{body}",
-    ];
+    let fixed = ["{body}", "{url}{body}", "{method}{url}{body}", "{body}{url}", "{path}{body}"];
     let mut all: Vec<String> = fixed.map(str::to_owned).into();
+    if std::str::from_utf8(&case.request.body).is_ok_and(is_form) {
+        all.extend(["{body|sorted-form}", "{url}{body|sorted-form}"].map(str::to_owned));
+    }
     for time in &times {
         all.extend([
             format!("{time}.{{body}}"),

@@ -97,3 +97,23 @@ fn further_demands() {
     let source = "require_headers = { x-env = { value = \"production\" } }";
     Case { source, mistakes: &["fixed_header"], remedy: "require_headers", ..Case::default() }.check();
 }
+
+#[test]
+fn handshakes() {
+    let path = format!("/in/acme?hub.mode=subscribe&hub.challenge=1158201444&hub.verify_token={SECRET}");
+    let case = |secret: &str, mistakes| Case {
+        source: "provider = \"meta\"",
+        rule: "",
+        secret: secret.to_owned(),
+        method: "GET",
+        path: &path,
+        headers: Vec::new(),
+        body: Vec::new(),
+        mistakes,
+        ..Case::default()
+    };
+    let answered = case(SECRET, &[]).report();
+    assert_eq!(answered.steps.last().unwrap().outcome, report::Outcome::Answered, "{answered}");
+    case(SECRET, &[]).check();
+    case(&format!("{SECRET}\n"), &["secret_newline"]).check();
+}
