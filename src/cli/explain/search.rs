@@ -104,7 +104,7 @@ impl Searcher<'_, '_> {
         let matched = secrets.iter().find(|(name, _)| Some(name) == key.as_ref()).or_else(|| secrets.first());
         let secret = matched.map_or("the secret", |(_, place)| place.as_str());
         let mut causes: Vec<_> = ideas.iter().map(|idea| idea.wrong.clone()).collect();
-        let mut remedies: Vec<_> = ideas.iter().map(|idea| idea.remedy.replace("{secret}", secret)).collect();
+        let mut remedies: Vec<_> = ideas.iter().map(|idea| idea.remedy.replace("<secret>", secret)).collect();
         if standing == Standing::Untimely {
             let age = self.known.signed_at.map(|then| format!(": it is {}", apart(then, ideas[N - 1].case.now)));
             causes.push(format!(

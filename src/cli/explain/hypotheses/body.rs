@@ -95,6 +95,13 @@ pub(super) const ALL: &[Hypothesis] = &[
         },
     },
     Hypothesis {
+        name: "charset",
+        about: About::Body,
+        mistake: "UTF-8 read as Latin-1, or the reverse",
+        remedy: "treat the body as bytes, or as UTF-8 everywhere",
+        ideas: charsets,
+    },
+    Hypothesis {
         name: "form_rewritten",
         about: About::Body,
         mistake: "the form's fields in another order, or escaped otherwise",
@@ -117,6 +124,17 @@ fn changed(case: &Case, body: impl Into<bytes::Bytes>, said: &str) -> Vec<Idea> 
     let remedy = "something has changed the body after it was signed: at the sender, sign the very bytes that are sent; on the \
                   way (or when capturing), pass them on as they are, and do not parse and write them again";
     vec![Idea::new(case.with_body(body), format!("the body {said}"), remedy)]
+}
+
+/// Latin-1 has a letter for every byte, and no others.
+fn charsets(case: &Case, _: &Known) -> Vec<Idea> {
+    let body = &case.request.body;
+    let to_latin = |text: &str| text.chars().map(|letter| u8::try_from(letter).ok()).collect::<Option<Vec<u8>>>();
+    let latin = std::str::from_utf8(body).ok().and_then(to_latin);
+    let utf8 = body.iter().map(|byte| char::from(*byte)).collect::<String>().into_bytes();
+    let said = "had other bytes for letters beyond ASCII when it was signed: it was read as Latin-1 and written as UTF-8, \
+                or the reverse";
+    latin.into_iter().chain([utf8]).flat_map(|body| changed(case, body, said)).collect()
 }
 
 fn forms(case: &Case, _: &Known) -> Vec<Idea> {

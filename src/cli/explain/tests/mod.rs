@@ -116,7 +116,8 @@ impl Case<'_> {
         let remedies = first.map(|cause| cause.remedies.join("\n")).unwrap_or_default();
         assert!(remedies.contains(self.remedy), "{text}");
         let all = text + &serde_json::json!(report).to_string();
-        let is_credential = |name: &str| !name.starts_with("x-forwarded") && name != "x-time";
+        let is_credential =
+            |name: &str| !name.starts_with("x-forwarded") && !["x-time", "x-original-uri"].contains(&name);
         let credentials = self.headers.iter().filter(|(name, _)| is_credential(name)).map(|(_, value)| value);
         for hidden in credentials.chain([&self.secret]).map(String::as_str).chain([SECRET, OTHER, OLD]) {
             for part in hidden.as_bytes().windows(8) {
