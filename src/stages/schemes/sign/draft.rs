@@ -148,6 +148,10 @@ impl<'p> Draft<'p> {
                 head.query = Some(query + &pair(name));
                 Some(Ok(()))
             }
+            Place::RawQuery => {
+                head.query = Some(pair("id"));
+                Some(Ok(()))
+            }
             Place::Form(name) if !is_json(&self.request.body) => {
                 let joint = if self.request.body.is_empty() { "" } else { "&" };
                 self.request.body = [&self.request.body, joint.as_bytes(), pair(name).as_bytes()].concat().into();
@@ -172,7 +176,6 @@ impl<'p> Draft<'p> {
             | Place::Method
             | Place::Path
             | Place::Raw(_)
-            | Place::RawQuery
             | Place::Secret
             | Place::Text(_)
             | Place::Type
