@@ -105,7 +105,8 @@ impl Ground {
         Self { shutdown: Shutdown::new(), telemetry, claims, clock, tls: Tls::native() }
     }
 
-    fn gateway(&self, sources: Vec<Source>, (limit, apply_to_private): (Limit, bool)) -> Gateway {
+    /// Puts sources to work on this ground.
+    pub(crate) fn gateway(&self, sources: Vec<Source>, (limit, apply_to_private): (Limit, bool)) -> Gateway {
         let clients = ClientLimit::new(limit, apply_to_private, self.clock.now().steady);
         Gateway::new(sources, self.claims.clone(), clients, self.clock.clone(), self.telemetry.clone())
     }

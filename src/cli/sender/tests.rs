@@ -21,8 +21,6 @@ use crate::{
     presets,
     server::Handler as _,
     stages::answer::AnswerPolicy,
-    state::{claims::Claims, limits::ClientLimit, memory::MemoryClaims},
-    telemetry::{Metrics, Telemetry},
     upstream::{Attempt, BoxFuture, Delivered, Outbound, Settings, Upstream},
 };
 
@@ -96,12 +94,8 @@ impl Stage {
             compiled.unwrap_or_else(|| panic!("{name}: {}", found.render(false)))
         };
         let (compiled, running) = (load(), load());
-        let clock = Arc::new(SystemClock);
-        let (limit, apply_to_private) = running.client_limit;
-        let clients = ClientLimit::new(limit, apply_to_private, clock.now().steady);
-        let claims = Claims::new(Arc::new(MemoryClaims::new(100)));
-        let telemetry = Arc::new(Telemetry::new(Arc::new(Metrics::new())));
-        let gateway = Arc::new(Gateway::new(running.sources, claims, clients, clock, telemetry));
+        let ground = app::Ground::new(Arc::new(SystemClock));
+        let gateway = Arc::new(ground.gateway(running.sources, running.client_limit));
         Self { name, compiled, gateway, key }
     }
 
