@@ -115,7 +115,8 @@ impl Ground {
         Self { shutdown: Shutdown::new(), telemetry, claims, clock, keys, tls: Tls::native() }
     }
 
-    fn gateway(&self, sources: Vec<Source>, (limit, apply_to_private): (Limit, bool)) -> Gateway {
+    /// Puts sources to work on this ground.
+    pub(crate) fn gateway(&self, sources: Vec<Source>, (limit, apply_to_private): (Limit, bool)) -> Gateway {
         let clients = ClientLimit::new(limit, apply_to_private, self.clock.now().steady);
         let (claims, keys) = (self.claims.clone(), self.keys.clone());
         Gateway::new(sources, claims, clients, keys, self.clock.clone(), self.telemetry.clone())

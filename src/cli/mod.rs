@@ -21,6 +21,7 @@ mod check;
 mod demo;
 pub mod explain;
 mod presets;
+mod private_key;
 mod run;
 mod sample;
 mod secrets;
@@ -90,6 +91,11 @@ Examples:
   hooksieve send cakewalk --event test --to http://gateway.internal:8080
   hooksieve send elan --break signature --count 3
   hooksieve send acme --body order.json --curl
+  hooksieve send wise --make-key wise.key > wise.pub
+  hooksieve send wise --key wise.key
+
+A sender that signs with a private key takes one: --make-key makes a throw-away pair and prints the public half in the
+form that the source's secrets have; put that into the configuration, and sign with --key.
 
 The exit code is 0 when every answer is 2xx; with --break, when what was sent is refused as it should be.")]
     Send(send::Options),

@@ -20,7 +20,7 @@ use crate::{
         },
         secrets::Vault,
     },
-    gateway::source::Source,
+    gateway::source::{Entry, Source},
     presets,
     secret::Secret,
     stages::{receive::Received, words::Refusal},
@@ -37,7 +37,7 @@ pub(super) struct Case {
     pub(super) now: Timestamp,
 }
 
-/// What the authenticator makes of a case, worst first.
+/// What is made of a case, worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Standing {
     /// It is refused, or the settings cannot even be used.
@@ -95,8 +95,9 @@ impl Case {
     /// Every secret of the source, to be changed.
     pub(super) fn secrets_mut(&mut self) -> impl Iterator<Item = &mut Secret> {
         let source = self.source_mut();
-        let all = source.secrets.0.iter_mut().chain(source.auth.iter_mut().flat_map(|rule| rule.secrets.0.iter_mut()));
-        all.filter_map(|secret| match &mut secret.place {
+        let of_rules = source.auth.iter_mut().flat_map(|rule| rule.secrets.0.iter_mut());
+        let of_handshakes = source.handshake.iter_mut().flat_map(|rule| rule.secrets.0.iter_mut());
+        source.secrets.0.iter_mut().chain(of_rules).chain(of_handshakes).filter_map(|secret| match &mut secret.place {
             SecretPlace::Value(value) => Some(&mut value.value),
             SecretPlace::Env(_) | SecretPlace::File(_) => None,
         })
@@ -119,11 +120,15 @@ impl Case {
         case
     }
 
-    /// The same without schemas and limits, which nothing but time would be spent on.
-    pub(super) fn without_schema(&self) -> Self {
+    /// The same without what neither authentication nor, where they are asked for, handshakes look at: it would cost
+    /// each trial time.
+    pub(super) fn bare(&self, with_handshakes: bool) -> Self {
         let mut case = self.clone();
         let source = case.source_mut();
         (source.schema, source.limit) = (None, None);
+        if !with_handshakes {
+            source.handshake.clear();
+        }
         case
     }
 
@@ -163,8 +168,9 @@ impl<'a> Bench<'a> {
                 known.others.push((of.clone(), vault.one(secret, &mut Diagnostics::default())?));
             }
         }
-        let lists = own.auth.iter_mut().map(|rule| &mut rule.secrets.0);
-        for list in std::iter::once(&mut own.secrets.0).chain(lists) {
+        let of_rules = own.auth.iter_mut().map(|rule| &mut rule.secrets.0);
+        let of_handshakes = own.handshake.iter_mut().map(|rule| &mut rule.secrets.0);
+        for list in std::iter::once(&mut own.secrets.0).chain(of_rules).chain(of_handshakes) {
             for (index, secret) in list.iter_mut().enumerate() {
                 let name = secret.name.as_ref().map_or_else(|| (index + 1).to_string(), |name| name.value.clone());
                 known.secrets.push((name, whereabouts(&secret.place)));
@@ -187,15 +193,14 @@ impl<'a> Bench<'a> {
         self.compiled.as_ref()?.1.as_ref()
     }
 
-    /// What the authenticator says, and with which secret.
+    /// What is made of a case, and with which secret.
     pub(super) fn judge(&mut self, case: &Case) -> (Standing, Option<String>) {
         let Some(source) = self.source(case) else { return (Standing::Refused, None) };
-        match source.authenticator.admit(case.request.clone(), case.now) {
-            Ok((authentic, _)) => (Standing::Admitted, Some(authentic.key().to_string())),
-            Err(rejection) if matches!(rejection.refusal, Refusal::TimestampFuture | Refusal::TimestampStale) => {
-                (Standing::Untimely, None)
-            }
-            Err(_) => (Standing::Refused, None),
+        match source.enter(case.request.clone(), case.now) {
+            Entry::Admitted(authentic, _) => (Standing::Admitted, Some(authentic.key().to_string())),
+            Entry::Greeted(_) => (Standing::Admitted, None),
+            Entry::Refused(Refusal::TimestampFuture | Refusal::TimestampStale, _) => (Standing::Untimely, None),
+            Entry::Denied(..) | Entry::Refused(..) => (Standing::Refused, None),
         }
     }
 

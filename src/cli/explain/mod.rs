@@ -36,6 +36,7 @@ use crate::{
     app,
     clock::{Clock as _, SystemClock},
     config::{Environment, compile::Compiled, raw::auth::Kind},
+    gateway::source::Entry,
     stages::receive::Received,
 };
 
@@ -109,7 +110,8 @@ impl Options {
         let (mut bench, case, mut known) = workplace.bench(&capture.request, now).ok_or(gone)?;
         known.origin.clone_from(&capture.origin);
         known.signed_at = look::signed_at(&sender.rules, &capture.request, &source.greeter.public_url);
-        let search = search::search(&mut bench, &case.without_schema(), &known);
+        let is_handshake = matches!(source.enter(capture.request.clone(), now), Entry::Refused(_, None));
+        let search = search::search(&mut bench, &case.bare(is_handshake), &known, is_handshake);
         let open = bench.source(&case.let_in());
         let (steps, answer) = Walk { source, sender, open, request: &capture.request, now }.steps();
         let head = &capture.request.head;
@@ -178,7 +180,7 @@ impl<'a> Workplace<'a> {
         let raw = configuration.raw.filter(|_| !configuration.diagnostics.has_errors())?;
         let (case, _) = bench.case(self.name, raw, request, now)?;
         let is_open = case.source().auth.iter().any(|rule| rule.kind.value == Kind::None);
-        (!is_open).then(|| case.without_schema())
+        (!is_open).then(|| case.bare(false))
     }
 }
 

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{
     case::{Bench, Case, Known, Standing},
-    hypotheses::{self, Idea, demand::apart},
+    hypotheses::{self, About, Idea, demand::apart},
 };
 
 /// Trials after which pairs are given up.
@@ -33,12 +33,13 @@ pub(super) struct Cause {
     pub(super) remedies: Vec<String>,
 }
 
-/// Looks for mistakes in a request that is refused.
-pub(super) fn search(bench: &mut Bench<'_>, case: &Case, known: &Known) -> Search {
+/// Looks for mistakes in a request that is refused. A handshake has a secret to be wrong, and nothing else that another
+/// request would not be answered for.
+pub(super) fn search(bench: &mut Bench<'_>, case: &Case, known: &Known, is_handshake: bool) -> Search {
     let mut searcher = Searcher { base: bench.judge(case).0, bench, known, search: Search::default() };
     if searcher.base < Standing::Admitted {
-        searcher.singles(case);
-        if searcher.search.causes.is_empty() {
+        searcher.singles(case, is_handshake);
+        if searcher.search.causes.is_empty() && !is_handshake {
             searcher.pairs(case);
         }
     }
@@ -53,8 +54,8 @@ struct Searcher<'b, 'a> {
 }
 
 impl Searcher<'_, '_> {
-    fn singles(&mut self, case: &Case) {
-        for hypothesis in hypotheses::all() {
+    fn singles(&mut self, case: &Case, is_handshake: bool) {
+        for hypothesis in hypotheses::all().filter(|it| !is_handshake || it.about == About::Secret) {
             for idea in (hypothesis.ideas)(case, self.known) {
                 if let Some(found) = self.attempt(&idea.case) {
                     self.tell(vec![hypothesis.name], [&idea], found);
@@ -103,7 +104,7 @@ impl Searcher<'_, '_> {
         let matched = secrets.iter().find(|(name, _)| Some(name) == key.as_ref()).or_else(|| secrets.first());
         let secret = matched.map_or("the secret", |(_, place)| place.as_str());
         let mut causes: Vec<_> = ideas.iter().map(|idea| idea.wrong.clone()).collect();
-        let mut remedies: Vec<_> = ideas.iter().map(|idea| idea.remedy.replace("{secret}", secret)).collect();
+        let mut remedies: Vec<_> = ideas.iter().map(|idea| idea.remedy.replace("<secret>", secret)).collect();
         if standing == Standing::Untimely {
             let age = self.known.signed_at.map(|then| format!(": it is {}", apart(then, ideas[N - 1].case.now)));
             causes.push(format!(

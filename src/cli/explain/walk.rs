@@ -12,11 +12,13 @@ use super::{
 };
 use crate::{
     config::compile::Sender,
-    gateway::source::{Active, Entry, Plan, Source},
+    gateway::source::{Active, Entry, MediaTypes, Mode, Plan, Source},
     server,
     stages::{
         authenticate::Authentic,
+        json::{Document, Limits},
         receive::Received,
+        schemes::Looked,
         selector::Facts,
         split::Batch,
         words::{Refusal, Verdict},
@@ -56,8 +58,8 @@ impl Walk<'_> {
         };
         let admitted = match entry {
             Entry::Admitted(authentic, _) => Some(authentic),
-            Entry::Greeted(_) => None,
-            Entry::Denied(..) | Entry::Refused(..) => self.let_in(&mut path),
+            Entry::Denied(..) | Entry::Greeted(_) | Entry::Refused(_, None) => None,
+            Entry::Refused(_, Some(_)) => self.let_in(&mut path),
         };
         let verdicts = if let Some(authentic) = admitted {
             path.add(Step::passed("greet", ["it is no handshake".to_owned()]));
@@ -120,25 +122,22 @@ impl Walk<'_> {
     }
 
     fn authenticate(&self, entry: &Entry) -> Step {
+        if let Entry::Refused(refusal, None) = entry {
+            return Step::refused("greet", *refusal, ["it is a handshake, and is not as it should be".to_owned()]);
+        }
         let mut notes = look::rules(&self.sender.rules, self.request, &self.source.greeter.public_url, self.now);
         match self.source.authenticator.admit(self.request.clone(), self.now) {
             Ok((authentic, _)) => {
                 let (key, strength) = (authentic.key(), authentic.strength().as_str());
                 notes.push(format!("proved with the secret {key:?}; of the body is bound: {strength}"));
-                match entry {
-                    Entry::Denied(refusal, _) | Entry::Refused(refusal, _) => Step::refused("greet", *refusal, notes),
-                    Entry::Admitted(..) | Entry::Greeted(_) => Step::passed("authenticate", notes),
-                }
+                Step::passed("authenticate", notes)
             }
             Err(_) if matches!(entry, Entry::Greeted(_)) => {
                 Step::passed("authenticate", ["not asked for: this handshake is answered without it".to_owned()])
             }
             Err(rejection) => {
-                let looked = rejection.looked;
-                notes.push(format!(
-                    "signatures or tokens in it: {}; compared with secrets: {}",
-                    looked.tokens, looked.secrets_tried
-                ));
+                let Looked { tokens, secrets_tried, .. } = rejection.looked;
+                notes.push(format!("signatures or tokens in it: {tokens}; compared with secrets: {secrets_tried}"));
                 Step::refused("authenticate", rejection.refusal, notes)
             }
         }
@@ -182,8 +181,13 @@ impl Walk<'_> {
         path.add(limit);
         let batch = match self.source.split(authentic) {
             Ok(batch) => batch,
+            Err(refusal) if self.source.mode == Mode::Observe => {
+                let note = format!("{}, which is only observed: the body is forwarded as one event", refusal.as_str());
+                path.add(Step::passed("split", [note]));
+                return vec![Verdict::Forward];
+            }
             Err(refusal) => {
-                path.add(Step::refused("split", refusal, []));
+                path.add(Step::refused("split", refusal, self.unsplittable(refusal)));
                 return Vec::new();
             }
         };
@@ -191,6 +195,19 @@ impl Walk<'_> {
         path.add(Step::passed("split", [format!("events: {}, {kind}", batch.len())]));
         path.add(self.recognize(&batch));
         self.check(authentic, &batch, path)
+    }
+
+    /// What makes a body no batch of events.
+    fn unsplittable(&self, refusal: Refusal) -> Vec<String> {
+        if let (Refusal::MediaType, MediaTypes::Only(types)) = (refusal, &self.source.media_types) {
+            return vec![format!("`content-type` must be one of {}", types.join(", "))];
+        }
+        let split = self.source.envelope.split.iter();
+        let split = split.map(|path| format!("an array of events should be at a place like `{}`", path.example()));
+        match Document::parse(self.request.body.clone(), &Limits::default()) {
+            Err(malformed) => vec![format!("seen at byte {} of the body", malformed.offset)],
+            Ok(_) => split.collect(),
+        }
     }
 
     fn recognize(&self, batch: &Batch) -> Step {

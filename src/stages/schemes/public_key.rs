@@ -48,6 +48,7 @@ pub enum Algorithm {
 /// A public key that is known to be usable.
 #[derive(Clone)]
 pub struct PublicKey {
+    algorithm: Algorithm,
     key: UnparsedPublicKey<Vec<u8>>,
     length: Length,
 }
@@ -107,6 +108,16 @@ impl PublicKey {
         Self::from_raw(algorithm, &key.to_der().map_err(|_| "the RSA key is too long".to_owned())?)
     }
 
+    /// What the key is for.
+    pub fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    /// The key itself, as [`from_raw`](Self::from_raw) takes it.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.key.as_ref()
+    }
+
     /// Reads the key itself: 32 bytes for Ed25519, the uncompressed point for ECDSA, PKCS #1 DER for RSA.
     pub fn from_raw(algorithm: Algorithm, key: &[u8]) -> Result<Self, String> {
         let (method, length): (&'static dyn VerificationAlgorithm, _) = match algorithm {
@@ -127,15 +138,8 @@ impl PublicKey {
             | Algorithm::EcdsaRaw
             | Algorithm::Ed25519
             | Algorithm::Rsa(_)
-            | Algorithm::RsaPss(_) => Ok(Self { key: UnparsedPublicKey::new(method, key.to_vec()), length }),
+            | Algorithm::RsaPss(_) => Ok(Self { algorithm, key: UnparsedPublicKey::new(method, key.to_vec()), length }),
         }
-    }
-}
-
-impl PublicKey {
-    /// The key itself: 32 bytes for Ed25519, the uncompressed point for ECDSA, PKCS #1 DER for RSA.
-    pub fn as_bytes(&self) -> &[u8] {
-        self.key.as_ref()
     }
 }
 

@@ -57,6 +57,13 @@ pub(super) const ALL: &[Hypothesis] = &[
         },
     },
     Hypothesis {
+        name: "path_rewritten",
+        about: About::Address,
+        mistake: "a proxy gives the request another path than the one that is signed",
+        remedy: "let the proxy keep the path, or put what it takes away into `server.public_url`",
+        ideas: rewritten,
+    },
+    Hypothesis {
         name: "query_dropped",
         about: About::Address,
         mistake: "the query is signed and was taken away or added on the way, or the reverse",
@@ -76,6 +83,29 @@ pub(super) const ALL: &[Hypothesis] = &[
         },
     },
 ];
+
+/// Headers in which proxies keep the target that a client asked for.
+const ORIGINAL: [&str; 5] =
+    ["x-original-uri", "x-original-url", "x-forwarded-uri", "x-envoy-original-path", "x-replaced-path"];
+
+fn rewritten(case: &Case, _: &Known) -> Vec<Idea> {
+    let idea = |name: &&str| {
+        let target = case.request.head.headers.get(*name)?.to_str().ok()?;
+        let target =
+            target.find("://").and_then(|at| Some(&target[at + 3 + target[at + 3..].find('/')?..])).unwrap_or(target);
+        let (path, query) = match target.split_once('?') {
+            Some((path, query)) => (path, Some(query.to_owned())),
+            None => (target, None),
+        };
+        let mut other = case.clone();
+        (other.request.head.path, other.request.head.query) = (path.to_owned(), query);
+        let wrong = format!("the sender signs the path {path}, and a proxy made another one of it");
+        let remedy = "let the proxy pass the path as it is, and give the source that path; where it only takes away the \
+                      beginning, that may stand in `server.public_url`";
+        Some(Idea::new(other, wrong, remedy))
+    };
+    ORIGINAL.iter().filter_map(idea).collect()
+}
 
 /// What may stand before the path, but for what is configured.
 fn origins(case: &Case, known: &Known) -> Vec<String> {

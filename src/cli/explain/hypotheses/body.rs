@@ -20,12 +20,12 @@ pub(super) const ALL: &[Hypothesis] = &[
         remedy: "pass the body on as it is, and capture it so",
         ideas: |case, _| {
             let body = &case.request.body;
-            let longer = ["\n", "\r\n"].map(|end| [body, end.as_bytes()].concat());
-            let mut ideas =
-                changed(case, body.trim_ascii_end().to_vec(), "was signed without the white space at its end");
-            ideas.extend(
-                longer.into_iter().flat_map(|body| changed(case, body, "was signed with a newline at its end")),
-            );
+            let less = [&b"\n"[..], b"\r\n"].into_iter().filter_map(|end| body.strip_suffix(end));
+            let less = less.chain([body.trim_ascii_end()]).map(<[u8]>::to_vec);
+            let more = [&b"\n"[..], b"\r\n"].map(|end| [body, end].concat());
+            let mut ideas = Vec::new();
+            ideas.extend(less.flat_map(|body| changed(case, body, "was signed without the white space at its end")));
+            ideas.extend(more.into_iter().flat_map(|body| changed(case, body, "was signed with a newline at its end")));
             ideas
         },
     },
@@ -95,6 +95,13 @@ pub(super) const ALL: &[Hypothesis] = &[
         },
     },
     Hypothesis {
+        name: "charset",
+        about: About::Body,
+        mistake: "UTF-8 read as Latin-1, or the reverse",
+        remedy: "treat the body as bytes, or as UTF-8 everywhere",
+        ideas: charsets,
+    },
+    Hypothesis {
         name: "form_rewritten",
         about: About::Body,
         mistake: "the form's fields in another order, or escaped otherwise",
@@ -119,9 +126,20 @@ fn changed(case: &Case, body: impl Into<bytes::Bytes>, said: &str) -> Vec<Idea> 
     vec![Idea::new(case.with_body(body), format!("the body {said}"), remedy)]
 }
 
+/// Latin-1 has a letter for every byte, and no others.
+fn charsets(case: &Case, _: &Known) -> Vec<Idea> {
+    let body = &case.request.body;
+    let to_latin = |text: &str| text.chars().map(|letter| u8::try_from(letter).ok()).collect::<Option<Vec<u8>>>();
+    let latin = std::str::from_utf8(body).ok().and_then(to_latin);
+    let utf8 = body.iter().map(|byte| char::from(*byte)).collect::<String>().into_bytes();
+    let said = "had other bytes for letters beyond ASCII when it was signed: it was read as Latin-1 and written as UTF-8, \
+                or the reverse";
+    latin.into_iter().chain([utf8]).flat_map(|body| changed(case, body, said)).collect()
+}
+
 fn forms(case: &Case, _: &Known) -> Vec<Idea> {
     let Ok(text) = std::str::from_utf8(&case.request.body) else { return Vec::new() };
-    if !text.contains('=') || text.trim_start().starts_with(['{', '[']) {
+    if !is_form(text) {
         return Vec::new();
     }
     let mut pairs: Vec<&str> = text.trim_end().split('&').collect();
@@ -143,6 +161,11 @@ fn forms(case: &Case, _: &Known) -> Vec<Idea> {
         }
     }
     ideas
+}
+
+/// Whether a body looks like a form.
+pub(super) fn is_form(text: &str) -> bool {
+    text.contains('=') && !text.trim_start().starts_with(['{', '['])
 }
 
 fn upper_escapes(text: &str) -> String {

@@ -106,17 +106,13 @@ fn conditions(case: &Case, _: &Known) -> Vec<Idea> {
             let mut other = case.clone();
             other.source_mut().auth[index].require.0.remove(number);
             let (said, at) = described(condition);
-            let wrong = format!("the signature is right, and {said} does not hold, which is demanded besides");
-            ideas.push(Idea::new(
-                other,
-                wrong,
-                format!("compare the request with {at}, and with the settings it mentions"),
-            ));
+            let wrong = format!("the signature is right, but {said}: the rule demands otherwise (`require`)");
+            ideas.push(Idea::new(other, wrong, mend(condition, &at)));
         }
         if rule.require.len() > 1 {
             let mut other = case.clone();
             other.source_mut().auth[index].require.0.clear();
-            let wrong = "the signature is right, and several conditions of `require` do not hold";
+            let wrong = "the signature is right, but several things are not as the rule demands (`require`)";
             let remedy = format!("compare the request with `require` of {}", place(&rule.at));
             ideas.push(Idea::new(other, wrong, remedy));
         }
@@ -133,29 +129,43 @@ fn unapplied(case: &Case, _: &Known) -> Vec<Idea> {
         alone.when.0.clear();
         other.source_mut().auth = vec![alone];
         let said: Vec<_> = rule.when.iter().map(|condition| described(condition).0).collect();
-        let wrong =
-            format!("the signature is right for a rule that does not apply: {} does not hold", said.join(", or "));
+        let wrong = format!("the signature is right for a rule that does not apply (`when`): {}", said.join(", or "));
         Some(Idea::new(other, wrong, format!("compare the request with `when` of {}", place(&rule.at))))
     };
     (0..source.auth.len()).filter_map(idea).collect()
 }
 
-/// What a condition is about (never a value), and where it stands.
+/// What is wrong when a condition does not hold (never a value), and where it stands.
 fn described(condition: &Condition) -> (String, String) {
-    match condition {
+    let (said, one) = match condition {
         Condition::Any(any) => {
             let (said, at): (Vec<_>, Vec<_>) = any.iter().map(described).unzip();
-            (format!("one of: {}", said.join(", ")), at.into_iter().next().unwrap_or_default())
+            return (said.join(", and "), at.into_iter().next().unwrap_or_default());
         }
-        Condition::Present(one) => (format!("the presence of `{}`", one.value.0), place(&one.key)),
-        Condition::Absent(one) => (format!("the absence of `{}`", one.value.0), place(&one.key)),
-        Condition::Equal(one, _) => (format!("the value of `{}`", one.value.0), place(&one.key)),
+        Condition::Present(one) => (format!("`{}` is absent", one.value.0), one),
+        Condition::Absent(one) => (format!("`{}` is there", one.value.0), one),
+        Condition::Equal(one, _) => (format!("`{}` has another value", one.value.0), one),
         Condition::InList(one, setting) => {
-            (format!("the value of `{}` in the setting `{}`", one.value.0, setting.value), place(&one.key))
+            (format!("`{}` has a value that the setting `{}` lacks", one.value.0, setting.value), one)
         }
-        Condition::Same(one, other) => {
-            (format!("that `{}` and `{}` are the same", one.value.0, other.value.0), place(&one.key))
+        Condition::Same(one, other) => (format!("`{}` and `{}` differ", one.value.0, other.value.0), one),
+        Condition::Matches(one, _) => (format!("`{}` has another shape", one.value.0), one),
+    };
+    (said, place(&one.key))
+}
+
+/// What to do where a condition of `require` does not hold.
+fn mend(condition: &Condition, at: &str) -> String {
+    match condition {
+        Condition::Same(one, other) if [one, other].iter().any(|part| part.value.0.starts_with("body")) => {
+            format!("the body is another one than was signed, and no change that is tried here explains how: see {at}")
         }
-        Condition::Matches(one, _) => (format!("the shape of `{}`", one.value.0), place(&one.key)),
+        Condition::Absent(_)
+        | Condition::Any(_)
+        | Condition::Equal(..)
+        | Condition::InList(..)
+        | Condition::Matches(..)
+        | Condition::Present(_)
+        | Condition::Same(..) => format!("compare the request with {at}, and with the settings that it mentions"),
     }
 }

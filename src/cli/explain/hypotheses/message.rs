@@ -1,6 +1,6 @@
 //! Mistakes with what is signed: the body alone or with a time, an id, the URL.
 
-use super::{About, Hypothesis, Idea};
+use super::{About, Hypothesis, Idea, body::is_form};
 use crate::{
     cli::explain::case::{Case, Known, place},
     config::{
@@ -9,13 +9,45 @@ use crate::{
     },
 };
 
-pub(super) const ALL: &[Hypothesis] = &[Hypothesis {
-    name: "message",
-    about: About::Message,
-    mistake: "another text is signed: with the time or without, the URL in it, sorted form fields",
-    remedy: "set `message`",
-    ideas: messages,
-}];
+pub(super) const ALL: &[Hypothesis] = &[
+    Hypothesis {
+        name: "message",
+        about: About::Message,
+        mistake: "another text is signed: with the time or without, the URL in it, sorted form fields",
+        remedy: "set `message`",
+        ideas: messages,
+    },
+    Hypothesis {
+        name: "kind",
+        about: About::Message,
+        mistake: "an HMAC taken for a plain hash of text and secret, or the reverse",
+        remedy: "set `kind` and `message`",
+        ideas: kinds,
+    },
+];
+
+/// What is hashed where the secret is a part of the text.
+const WITH_SECRET: [&str; 2] = ["{secret}{body}", "{body}{secret}"];
+
+fn kinds(case: &Case, _: &Known) -> Vec<Idea> {
+    let idea = |kind: Kind, word: &str, message: &str| {
+        let other = case.with_rules(|rule| {
+            let is_hash = matches!(rule.kind.value, Kind::Digest | Kind::Hmac);
+            if is_hash {
+                rule.kind.value = kind;
+                rule.message.0 = vec![At { value: Template(message.to_owned()), key: rule.at.clone() }];
+                rule.time = None;
+                rule.allow_side_by_side.value = true;
+            }
+            is_hash
+        })?;
+        let key = case.source().auth.first().map(|rule| place(&rule.kind.key)).unwrap_or_default();
+        let wrong = format!("the sender makes a {word} of `{message}`");
+        Some(Idea::new(other, wrong, format!("write `kind = \"{word}\", message = \"{message}\"` at {key}")))
+    };
+    let digests = WITH_SECRET.into_iter().filter_map(|message| idea(Kind::Digest, "digest", message));
+    digests.chain(idea(Kind::Hmac, "hmac", "{body}")).collect()
+}
 
 /// Headers with a time or an id, looked at for the signed text; more would make too many texts.
 const HEADERS_MAX: usize = 4;
@@ -63,17 +95,11 @@ fn candidates(case: &Case) -> Vec<String> {
         .map(|(name, _)| format!("{{header:{name}}}"))
         .take(HEADERS_MAX)
         .collect();
-    let fixed = [
-        "{body}",
-        "{body|sorted-form}",
-        "{url}{body}",
-        "{url}{body|sorted-form}",
-        "{method}{url}{body}",
-        "{body}{url}",
-        "{url}",
-        "{path}{body}",
-    ];
+    let fixed = ["{body}", "{url}{body}", "{method}{url}{body}", "{body}{url}", "{path}{body}"];
     let mut all: Vec<String> = fixed.map(str::to_owned).into();
+    if std::str::from_utf8(&case.request.body).is_ok_and(is_form) {
+        all.extend(["{body|sorted-form}", "{url}{body|sorted-form}"].map(str::to_owned));
+    }
     for time in &times {
         all.extend([
             format!("{time}.{{body}}"),

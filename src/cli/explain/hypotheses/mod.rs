@@ -2,11 +2,13 @@
 //! found out by trying, so nothing that is said is a guess.
 
 mod address;
+mod algorithm;
 mod body;
 mod credential;
 pub(super) mod demand;
 mod message;
 mod secret;
+mod signature;
 
 use super::case::{Case, Known};
 
@@ -48,7 +50,7 @@ impl About {
     }
 }
 
-/// How things could have been, and what that would mean. `{secret}` stands for where the secret is that then matches.
+/// How things could have been, and what that would mean. `<secret>` stands for where the secret is that then matches.
 pub(super) struct Idea {
     pub(super) case: Case,
     pub(super) wrong: String,
@@ -63,6 +65,6 @@ impl Idea {
 
 /// All of them, the likelier first.
 pub(super) fn all() -> impl Iterator<Item = &'static Hypothesis> {
-    let lists = [secret::ALL, credential::ALL, body::ALL, address::ALL, message::ALL, demand::ALL];
+    let lists = [secret::ALL, algorithm::ALL, credential::ALL, body::ALL, address::ALL, message::ALL, demand::ALL];
     lists.into_iter().flatten()
 }

@@ -17,7 +17,7 @@ pub(super) const ALL: &[Hypothesis] = &[
         mistake: "a newline or blank at the end (or beginning) of the secret",
         remedy: "write it without: `printf %s` instead of `echo`",
         ideas: |case, _| {
-            let remedy = "write {secret} without it: with `printf %s` instead of `echo`, or with `tr -d '\\n'`";
+            let remedy = "write <secret> without it: with `printf %s` instead of `echo`, or with `tr -d '\\n'`";
             changed(case, "the secret begins or ends with a newline or blank", remedy, |text| {
                 Some(text.trim_ascii().to_vec())
             })
@@ -28,7 +28,7 @@ pub(super) const ALL: &[Hypothesis] = &[
         about: About::Secret,
         mistake: "the secret in quotes, which an env file or a Compose file takes as they are",
         remedy: "take the quotes away",
-        ideas: |case, _| changed(case, "the secret is in quotes", "take the quotes away from {secret}", unquoted),
+        ideas: |case, _| changed(case, "the secret is in quotes", "take the quotes away from <secret>", unquoted),
     },
     Hypothesis {
         name: "secret_assignment",
@@ -36,7 +36,7 @@ pub(super) const ALL: &[Hypothesis] = &[
         mistake: "a whole line `NAME=secret` where the secret alone belongs",
         remedy: "keep what comes after the `=`",
         ideas: |case, _| {
-            let remedy = "keep only what comes after the `=` in {secret}";
+            let remedy = "keep only what comes after the `=` in <secret>";
             changed(case, "the secret is a whole line `NAME=…`", remedy, |text| {
                 let at = text.iter().position(|byte| *byte == b'=')?;
                 let is_name = text[..at].iter().all(|byte| byte.is_ascii_alphanumeric() || b"_ ".contains(byte));
@@ -79,7 +79,7 @@ pub(super) const ALL: &[Hypothesis] = &[
         remedy: "write it in standard base64 with padding",
         ideas: |case, _| {
             let remedy =
-                "write {secret} in standard base64 (`+`, `/`, `=` at the end), with `key = { decode = \"base64\" }`";
+                "write <secret> in standard base64 (`+`, `/`, `=` at the end), with `key = { decode = \"base64\" }`";
             let wrong = "the secret is base64url, or base64 without padding";
             let decoded = case.with_rules(|rule| is_shared(rule) && set(&mut rule.key.decode.value, Decode::Base64));
             let case = decoded.as_ref().unwrap_or(case);
@@ -108,7 +108,7 @@ pub(super) const ALL: &[Hypothesis] = &[
             }
             let idea = |name: &str, change: fn(&[u8]) -> Vec<u8>| {
                 let wrong = format!("the sender has the secret in {name} case");
-                changed(case, &wrong, "copy {secret} again from the sender, with its letters as they are", |text| {
+                changed(case, &wrong, "copy <secret> again from the sender, with its letters as they are", |text| {
                     Some(change(text))
                 })
             };
@@ -124,7 +124,7 @@ pub(super) const ALL: &[Hypothesis] = &[
         remedy: "take it away from the secret",
         ideas: |case, _| {
             let prefixes: Vec<Vec<u8>> = case.source().auth.iter().filter_map(header_prefix).collect();
-            let remedy = "take the prefix away from {secret}: the rule adds it by itself";
+            let remedy = "take the prefix away from <secret>: the rule adds it by itself";
             changed(case, "the secret begins with what the rule has as `prefix`", remedy, |text| {
                 prefixes.iter().find_map(|prefix| text.strip_prefix(prefix.as_slice())).map(<[u8]>::to_vec)
             })
@@ -149,7 +149,7 @@ pub(super) const ALL: &[Hypothesis] = &[
                 case.secrets_mut().for_each(|secret| *secret = other.clone());
                 let wrong = format!("the request is signed with the secret of the source `{of}`");
                 let remedy = format!(
-                    "let the sender post to the path of `{of}`, or, if it is this source's, exchange {{secret}} and the secret of `{of}`"
+                    "let the sender post to the path of `{of}`, or, if it is this source's, exchange <secret> and the secret of `{of}`"
                 );
                 Some(Idea::new(case, wrong, remedy))
             });
@@ -162,7 +162,7 @@ pub(super) const ALL: &[Hypothesis] = &[
         mistake: "a token that names another key (`kid`) than the one that verifies it",
         remedy: "copy the sender's key again, or leave `kid` out of it",
         ideas: |case, _| {
-            let remedy = "copy the key again from the sender's key set into {secret}, or leave `kid` out of it";
+            let remedy = "copy the key again from the sender's key set into <secret>, or leave `kid` out of it";
             changed(case, "the token names another `kid` than the key that verifies it has", remedy, |text| {
                 let mut key: Value = serde_json::from_slice(text).ok()?;
                 key.as_object_mut()?.remove("kid")?;
@@ -282,7 +282,7 @@ fn expired(case: &Case, _: &Known) -> Vec<Idea> {
     let wrong = "the request is signed with a secret that is not accepted any more";
     let idea = |ended| {
         let remedy = format!(
-            "{{secret}} ended at {ended}: let the sender sign with the new secret, or give this one a later `until`"
+            "<secret> ended at {ended}: let the sender sign with the new secret, or give this one a later `until`"
         );
         Idea::new(other, wrong, remedy)
     };

@@ -50,6 +50,17 @@ fn what_was_packed() {
 }
 
 #[test]
+fn letters_beyond_ascii() {
+    let text = r#"{"name":"Søn"}"#;
+    let latin: Vec<u8> = text.chars().map(|letter| u8::try_from(letter).unwrap()).collect();
+    let twice: String = text.bytes().map(char::from).collect();
+    for (signed_body, body) in [(latin.clone(), text.into()), (text.into(), latin), (text.into(), twice.into_bytes())] {
+        let headers = signed(SECRET, signed_body);
+        Case { headers, body, mistakes: &["charset"], ..Case::default() }.check();
+    }
+}
+
+#[test]
 fn forms() {
     check("a=1&b=x+y&c=%2F", "c=%2F&b=x+y&a=1", "form_rewritten");
     check("a=1&b=x%20y", "a=1&b=x+y", "form_rewritten");

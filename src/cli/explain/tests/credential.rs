@@ -23,6 +23,17 @@ fn another_hash_or_encoding() {
 }
 
 #[test]
+fn base64_of_hex() {
+    for prefix in ["sha256=", ""] {
+        let rule = format!(
+            "kind = \"hmac\"\nsignature = {{ from = \"header:x-signature\", prefix = \"{prefix}\", encoding = \"base64\" }}"
+        );
+        let headers = vec![("x-signature", format!("{prefix}{}", BASE64.encode(signature().as_bytes())))];
+        Case { rule: &rule, headers, mistakes: &["encoded_twice"], remedy: "hash_hmac", ..Case::default() }.check();
+    }
+}
+
+#[test]
 fn prefixes() {
     check(vec![("x-signature", signature())], "prefix_missing", "hooksieve.toml:");
     check(vec![("x-signature", format!("v0={}", signature()))], "prefix_unexpected", "prefix = \"v0=\"");

@@ -41,6 +41,7 @@ pub(super) struct Case<'a> {
     pub(super) rule: &'a str,
     /// What the variable `ACME` holds.
     pub(super) secret: String,
+    pub(super) method: &'a str,
     pub(super) path: &'a str,
     pub(super) headers: Vec<(&'a str, String)>,
     pub(super) body: Vec<u8>,
@@ -57,6 +58,7 @@ impl Default for Case<'_> {
             source: "",
             rule: RULE,
             secret: SECRET.to_owned(),
+            method: "POST",
             path: "/in/acme",
             headers: vec![("x-signature", signature)],
             body: BODY.as_bytes().to_vec(),
@@ -92,7 +94,7 @@ impl Case<'_> {
         };
         let (compiled, found) = app::load(&options.file.config, &config, &environment, false, &mut app::nowhere);
         let compiled = compiled.unwrap_or_else(|| panic!("{}", found.render(false)));
-        let mut request = format!("POST {} HTTP/1.1\r\nhost: gateway.internal:8080\r\n", self.path);
+        let mut request = format!("{} {} HTTP/1.1\r\nhost: gateway.internal:8080\r\n", self.method, self.path);
         for (name, value) in &self.headers {
             writeln!(request, "{name}: {value}\r").unwrap();
         }
@@ -114,7 +116,8 @@ impl Case<'_> {
         let remedies = first.map(|cause| cause.remedies.join("\n")).unwrap_or_default();
         assert!(remedies.contains(self.remedy), "{text}");
         let all = text + &serde_json::json!(report).to_string();
-        let is_credential = |name: &str| !name.starts_with("x-forwarded") && name != "x-time";
+        let is_credential =
+            |name: &str| !name.starts_with("x-forwarded") && !["x-time", "x-original-uri"].contains(&name);
         let credentials = self.headers.iter().filter(|(name, _)| is_credential(name)).map(|(_, value)| value);
         for hidden in credentials.chain([&self.secret]).map(String::as_str).chain([SECRET, OTHER, OLD]) {
             for part in hidden.as_bytes().windows(8) {

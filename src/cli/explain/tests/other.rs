@@ -24,6 +24,26 @@ fn urls() {
 }
 
 #[test]
+fn paths_that_proxies_rewrite() {
+    let mut headers = signed(SECRET, format!("https://hooks.example.com/hooks/in/acme?a=1\n{BODY}"));
+    headers.push(("x-original-uri", "/hooks/in/acme?a=1".to_owned()));
+    Case { rule: URL_RULE, headers, mistakes: &["path_rewritten"], remedy: "public_url", ..Case::default() }.check();
+}
+
+#[test]
+fn hmac_for_hash() {
+    let digest = |text: String| HEXLOWER.encode(&Hash::Sha256.digest([text.as_bytes()]));
+    for (text, remedy) in [(format!("{SECRET}{BODY}"), "{secret}{body}"), (format!("{BODY}{SECRET}"), "{body}{secret}")]
+    {
+        let headers = vec![("x-signature", format!("sha256={}", digest(text)))];
+        Case { headers, mistakes: &["kind"], remedy, ..Case::default() }.check();
+    }
+    let rule = "kind = \"digest\"\nmessage = \"{secret}{body}\"\nallow_side_by_side = true\n\
+                signature = { from = \"header:x-signature\", prefix = \"sha256=\" }";
+    Case { rule, mistakes: &["kind"], remedy: "kind = \"hmac\"", ..Case::default() }.check();
+}
+
+#[test]
 fn urls_in_settings() {
     for url in ["https://hooks.example.com/in/acme/", "http://hooks.example.com/in/acme"] {
         let signature = base64(Hash::Sha1, SECRET, format!("{BODY}{url}"));
@@ -96,4 +116,24 @@ fn further_demands() {
     Case { rule: &rule, headers: headers(), mistakes, remedy: "auth[0]", ..Case::default() }.check();
     let source = "require_headers = { x-env = { value = \"production\" } }";
     Case { source, mistakes: &["fixed_header"], remedy: "require_headers", ..Case::default() }.check();
+}
+
+#[test]
+fn handshakes() {
+    let path = format!("/in/acme?hub.mode=subscribe&hub.challenge=1158201444&hub.verify_token={SECRET}");
+    let case = |secret: &str, mistakes| Case {
+        source: "provider = \"meta\"",
+        rule: "",
+        secret: secret.to_owned(),
+        method: "GET",
+        path: &path,
+        headers: Vec::new(),
+        body: Vec::new(),
+        mistakes,
+        ..Case::default()
+    };
+    let answered = case(SECRET, &[]).report();
+    assert_eq!(answered.steps.last().unwrap().outcome, report::Outcome::Answered, "{answered}");
+    case(SECRET, &[]).check();
+    case(&format!("{SECRET}\n"), &["secret_newline"]).check();
 }
