@@ -6,6 +6,8 @@ mod form;
 mod json;
 mod key;
 mod key_set;
+mod language;
+mod packing;
 mod signature;
 mod template;
 mod token;
@@ -17,6 +19,8 @@ pub use self::{
     json::split,
     key::key,
     key_set::key_set,
+    language::language,
+    packing::packing,
     signature::signature,
     template::template,
     token::token,
