@@ -2,7 +2,9 @@
 
 mod entry;
 mod json;
+mod language;
+mod packing;
 mod signature;
 
-pub use self::{entry::entry, json::split, signature::signature};
+pub use self::{entry::entry, json::split, language::language, packing::packing, signature::signature};
 pub use crate::{config::fuzzing::config, state::fuzzing::claims};

@@ -26,7 +26,7 @@ pub struct Envelope {
     pub forms: bool,
     /// The fields of a form that hold JSON, which then is what the events are taken from.
     pub form_json: Vec<String>,
-    /// How many elements one request may bring.
+    /// How many events one request may bring.
     pub elements_max: usize,
 }
 

@@ -40,7 +40,7 @@ closed_list! {
         Target = "target",
         /// A header is not valid.
         HeaderInvalid = "header_invalid",
-        /// The body is not JSON.
+        /// The body is not JSON, or not the form or the lines that the source takes.
         NotJson = "not_json",
         /// An object of the body has the same key twice.
         DuplicateKey = "duplicate_key",

@@ -30,7 +30,8 @@ impl Context<'_> {
             return None;
         }
         let form_json = events.form_json.iter().map(|field| field.value.clone()).collect();
-        Some(Envelope { split: split?, unwrap, lines, forms, form_json, ..Envelope::default() })
+        let elements_max = events.max_events.value.0 as usize;
+        Some(Envelope { split: split?, unwrap, lines, forms, form_json, elements_max })
     }
 
     pub(super) fn recognizer(&mut self) -> Option<Recognizer> {

@@ -18,6 +18,8 @@ table! {
         split: Option<Many<At<Pointer>>>,
         /// Where the event is in each element of the array; with `*` for the only member of an object.
         unwrap: At<Pointer> = r#""""#,
+        /// How many events one request may bring; one with more is refused with 413.
+        max_events: At<Number<1, 10_000>> = "1_000",
         /// Whether the body has one JSON value on each line.
         lines: At<bool> = "false",
         /// Whether a form is an event. Its fields are looked at as members of an object, and the form is forwarded as it is.
