@@ -5,6 +5,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use jiff::Timestamp;
 use regex::bytes::Regex;
@@ -14,7 +15,7 @@ use crate::{
     stages::{
         answer::Answer,
         authenticate::Authentic,
-        json::{Document, Value},
+        json::{Document, Limits, Value},
         receive::Received,
         schemes::{Named, token::Fingerprint},
         selector::{Ambiguous, Facts, Selector},
@@ -37,12 +38,23 @@ pub struct Handshake {
     pub auth: Asker,
     /// What must hold as well.
     pub require: Vec<Condition>,
-    /// What echoed values must look like, from first to last byte.
-    pub guards: Vec<(Selector, Regex)>,
+    /// What values that are sent back, or signed, must look like.
+    pub guards: Vec<Guard>,
     /// The status of a refusal, where the sender wants another than the source's.
     pub otherwise: Option<StatusCode>,
     /// What is answered.
     pub reply: Reply,
+}
+
+/// What a value must look like.
+#[derive(Clone, Debug)]
+pub struct Guard {
+    /// Where it lies.
+    pub value: Selector,
+    /// Its shape, from first to last byte.
+    pub shape: Regex,
+    /// Whether it must not be JSON: a signature over it could else be one over an event, be it the number 7 (H-06).
+    pub is_no_json: bool,
 }
 
 /// What a rule is about.
@@ -197,9 +209,9 @@ impl Handshake {
     }
 
     fn reply(&self, facts: &Facts<'_>) -> Result<Answer, Refusal> {
-        for (selector, shape) in &self.guards {
-            let value = selector.find(facts).map_err(|Ambiguous| Refusal::Target)?;
-            if value.is_some_and(|value| !matches_whole(shape, &value)) {
+        for guard in &self.guards {
+            let value = guard.value.find(facts).map_err(|Ambiguous| Refusal::Target)?;
+            if value.is_some_and(|value| !guard.lets_pass(&value)) {
                 return Err(Refusal::Target);
             }
         }
@@ -209,15 +221,19 @@ impl Handshake {
         };
         let mut answer = Answer::new(self.reply.status, render(&self.reply.body)?);
         for (name, template) in &self.reply.headers {
-            let value = HeaderValue::from_maybe_shared(bytes::Bytes::from(render(template)?));
+            let value = HeaderValue::from_maybe_shared(Bytes::from(render(template)?));
             answer.headers.push((name.clone(), value.map_err(|_| Refusal::Target)?));
         }
         Ok(answer)
     }
 }
 
-fn matches_whole(shape: &Regex, value: &[u8]) -> bool {
-    shape.find(value).is_some_and(|found| found.len() == value.len())
+impl Guard {
+    fn lets_pass(&self, value: &[u8]) -> bool {
+        let has_shape = self.shape.find(value).is_some_and(|found| found.len() == value.len());
+        let is_json = || Document::parse(Bytes::copy_from_slice(value), &Limits::default()).is_ok();
+        has_shape && !(self.is_no_json && is_json())
+    }
 }
 
 fn known(token: &Selector, keys: &[Named<Fingerprint>], facts: &Facts<'_>, now: Timestamp) -> Result<(), Refusal> {

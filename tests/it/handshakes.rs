@@ -185,7 +185,10 @@ async fn h_06_no_signing_oracle() {
     let reply = gateway.request("GET", &format!("/in/crc?crc_token={token}")).send().await;
     reply.is_greeted(&format!(r#"{{"response_token":"sha256={digest}"}}"#));
     let forged = "%7B%22type%22%3A%22paid%22%7D";
-    for text in [forged, "v0%3A1767225600%3A%7B%7D", "a.b", "123%20", "a%0a", "", &"x".repeat(129)] {
+    let scalars = ["123", "-1e5", "true", "null"];
+    for text in
+        [forged, "v0%3A1767225600%3A%7B%7D", "a.b", "123%20", "a%0a", "", &"x".repeat(129)].into_iter().chain(scalars)
+    {
         let reply = gateway.request("GET", &format!("/in/crc?crc_token={text}")).send().await;
         reply.is(400, "reject target").reaches_nobody();
         assert_eq!(reply.answer.text(), r#"{"error":"bad_request"}"#);

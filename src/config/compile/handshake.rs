@@ -9,9 +9,9 @@ use crate::{
         raw::auth::{Handshake, Proof, Subject},
     },
     stages::{
-        greet::{self, Asker, Reply, Scope},
+        greet::{self, Asker, Guard, Reply, Scope},
         schemes::{hmac::EmptyKey, token::Fingerprint},
-        selector::{Place, Selector},
+        selector::Place,
     },
 };
 
@@ -83,8 +83,8 @@ impl Context<'_> {
     }
 
     /// Everything that is sent back has a shape: the rule's, or a safe one.
-    fn guards(&mut self, rule: &Handshake, reply: &Reply) -> Option<Vec<(Selector, Regex)>> {
-        let mut guards: Vec<(Selector, Regex)> = Vec::new();
+    fn guards(&mut self, rule: &Handshake, reply: &Reply) -> Option<Vec<Guard>> {
+        let mut guards: Vec<Guard> = Vec::new();
         for (selector, pattern) in &rule.guard {
             let at = At { value: selector.clone(), key: pattern.key.clone() };
             let shape = Regex::new(&pattern.value.0)
@@ -96,16 +96,18 @@ impl Context<'_> {
                     );
                 })
                 .ok()?;
-            guards.push((self.selector(&at)?, shape));
+            guards.push(Guard { value: self.selector(&at)?, shape, is_no_json: false });
         }
         let echoed = reply.headers.iter().flat_map(|(_, template)| template.selectors()).chain(reply.body.selectors());
         for selector in echoed {
             let plain = selector.plain();
-            if matches!(plain.place, Place::Text(_)) || guards.iter().any(|(guarded, _)| guarded.place == plain.place) {
+            if matches!(plain.place, Place::Text(_)) || guards.iter().any(|guard| guard.value.place == plain.place) {
                 continue;
             }
-            let shape = if selector.is_keyed() { GUARD_SIGNED } else { GUARD_ECHO };
-            guards.push((plain, Regex::new(shape).expect("a constant that tests compile")));
+            let is_keyed = selector.is_keyed();
+            let shape = Regex::new(if is_keyed { GUARD_SIGNED } else { GUARD_ECHO });
+            let shape = shape.expect("a constant that tests compile");
+            guards.push(Guard { value: plain, shape, is_no_json: is_keyed });
         }
         Some(guards)
     }
