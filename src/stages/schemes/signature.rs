@@ -161,7 +161,7 @@ impl Format {
         for value in values {
             let text = std::str::from_utf8(value).map_err(|_| Refusal::AuthMalformed)?;
             match &self.items {
-                None => parsed.signatures.extend(self.prefix.strip(text)),
+                None => parsed.take(self.prefix.strip(text)),
                 Some(items) => self.take_items(items, text, &mut parsed)?,
             }
         }
@@ -169,14 +169,18 @@ impl Format {
     }
 
     fn take_items<'a>(&self, items: &Items, text: &'a str, parsed: &mut Parsed<'a>) -> Result<(), Refusal> {
-        for (index, item) in text.split(items.split.as_str()).enumerate() {
+        let mut rest = Some(text);
+        for index in 0.. {
+            let Some(text) = rest else { break };
             if index == TOKENS_MAX {
                 return Err(Refusal::AuthMalformed);
             }
+            let (item, after) = cut(text, &items.split).map_or((text, None), |(item, after)| (item, Some(after)));
+            rest = after;
             let item = item.trim_matches(|letter| items.trim.contains(letter));
-            let Some((key, value)) = item.split_once(items.pair.as_str()) else { continue };
+            let Some((key, value)) = cut(item, &items.pair) else { continue };
             if items.take.iter().any(|take| take == key) {
-                parsed.signatures.extend(self.prefix.strip(value));
+                parsed.take(self.prefix.strip(value));
             } else if parsed.fields.iter().any(|(known, _)| *known == key) {
                 return Err(Refusal::AuthAmbiguous);
             } else {
@@ -184,6 +188,22 @@ impl Format {
             }
         }
         Ok(())
+    }
+}
+
+impl<'a> Parsed<'a> {
+    fn take(&mut self, signature: Option<&'a str>) {
+        if let Some(signature) = signature {
+            self.signatures.push(signature);
+        }
+    }
+}
+
+/// The text before and after the first separator. Most are one byte, which is found without preparation.
+fn cut<'a>(text: &'a str, separator: &str) -> Option<(&'a str, &'a str)> {
+    match *separator.as_bytes() {
+        [byte] => text.split_once(char::from(byte)),
+        _ => text.split_once(separator),
     }
 }
 

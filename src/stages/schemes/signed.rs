@@ -186,5 +186,9 @@ pub(super) fn signed_parts<'a>(message: &'a Template, facts: &Facts<'a>) -> Resu
 }
 
 fn runs_over(selector: &Selector, value: &[u8], end: &[u8]) -> bool {
-    !selector.is_in_body() && !selector.is_fixed() && value.windows(end.len()).any(|window| window == end)
+    let holds = || match end {
+        [byte] => value.contains(byte),
+        _ => value.windows(end.len()).any(|window| window == end),
+    };
+    !selector.is_in_body() && !selector.is_fixed() && holds()
 }
