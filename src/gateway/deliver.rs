@@ -19,7 +19,7 @@ use crate::{
         words::{Cause, Refusal, Verdict},
     },
     state::{
-        claims::{Claim, Claimed, Concluded},
+        claims::{Claim, Claimed, Concluded, Evidence},
         key::EventKey,
     },
     upstream::{Attempt, Delivered, Outbound},
@@ -233,8 +233,8 @@ impl Trip<'_> {
         for claim in claims {
             match verdict {
                 Verdict::Forward => {
-                    let now = self.gateway.clock.now().steady;
-                    if claim.settle(self.source.dedup.window, now).await.is_err() {
+                    let now = self.gateway.clock.now();
+                    if claim.settle(Evidence::Delivered, self.source.dedup.window, now).await.is_err() {
                         self.gateway.telemetry.metrics.dedup.commit_failed.inc();
                     }
                 }

@@ -12,6 +12,7 @@ use futures_util::future::{BoxFuture, Either};
 pub mod claims;
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod journal;
 pub mod key;
 pub mod limits;
 pub mod memory;

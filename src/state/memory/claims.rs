@@ -18,10 +18,11 @@ use moka::{Expiry, notification::RemovalCause, policy::EvictionPolicy, sync::Cac
 use tokio::sync::watch;
 
 use crate::{
+    clock::Now,
     stages::words::Refusal,
     state::{
         StoreFuture, at_once,
-        claims::{ClaimStats, ClaimStore, Claimed, Concluded, Standing, Token, Waiting},
+        claims::{ClaimStats, ClaimStore, Claimed, Concluded, Evidence, Standing, Token, Waiting},
         key::{Digest, EventKey},
     },
 };
@@ -155,9 +156,16 @@ impl ClaimStore for MemoryClaims {
         at_once(self.take(key, digest, lease, now))
     }
 
-    fn settle(&self, key: EventKey, token: Token, window: Duration, now: Instant) -> StoreFuture<'_, Standing> {
+    fn settle(
+        &self,
+        key: EventKey,
+        token: Token,
+        _: Evidence,
+        window: Duration,
+        now: Now,
+    ) -> StoreFuture<'_, Standing> {
         at_once(self.end(key, token, Concluded::Settled, |holder| {
-            self.settled.insert(key, Settled { digest: holder.digest, until: now + window });
+            self.settled.insert(key, Settled { digest: holder.digest, until: now.steady + window });
         }))
     }
 
