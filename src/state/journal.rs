@@ -135,6 +135,8 @@ pub struct Entry {
     pub key: EventKey,
     /// The SHA-256 of its bytes.
     pub digest: Digest,
+    /// How many bytes it has.
+    pub bytes: usize,
     /// [`Verdict::Queue`] for what is to be delivered, [`Verdict::Quarantine`] for what is set aside; anything else
     /// for what is only noted.
     pub verdict: Verdict,
@@ -430,4 +432,6 @@ pub struct JournalStats {
     pub notes_dropped: u64,
     /// Settled identities that could not be written.
     pub remember_failed: u64,
+    /// Entries that were found damaged, and are never delivered (D-31).
+    pub damaged: u64,
 }
