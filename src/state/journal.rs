@@ -226,6 +226,9 @@ pub struct Lane {
     pub upstream: Arc<str>,
     /// Sources whose events wait: on hold, or not in the configuration.
     pub except: Vec<Arc<str>>,
+    /// Only events without a failed attempt since they were accepted or last replayed: the upstream's budget of
+    /// repetitions is used up (O-15).
+    pub fresh_only: bool,
 }
 
 /// Events to deliver now.
@@ -407,6 +410,9 @@ pub struct Totals {
     pub entries: Vec<(String, State, u64)>,
     /// Settled identities.
     pub settled: u64,
+    /// Pending events by upstream, in the order of their names: one that is not in the configuration has events that
+    /// nobody delivers.
+    pub pending: Vec<(String, u64)>,
     /// Bytes of the file and of what is written beside it.
     pub bytes: u64,
 }
@@ -416,6 +422,8 @@ pub struct Totals {
 pub struct JournalStats {
     /// Gauge: events to be delivered.
     pub pending: u64,
+    /// Gauge: for how long the oldest of them has been waiting, without the time that the process was down.
+    pub oldest_pending: Duration,
     /// Gauge: events that nothing more will be tried for.
     pub dead: u64,
     /// Gauge: events that were set aside.
