@@ -16,6 +16,7 @@ pub mod journal;
 pub mod key;
 pub mod limits;
 pub mod memory;
+pub mod sqlite;
 
 /// What a store answers, now or later. Memory answers at once and without an allocation; other engines box a future.
 pub type StoreFuture<'a, T> = Either<Ready<Result<T, StoreError>>, BoxFuture<'a, Result<T, StoreError>>>;
