@@ -10,6 +10,7 @@ use std::{error::Error, future::Ready};
 use futures_util::future::{BoxFuture, Either};
 
 pub mod claims;
+pub mod durable;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod journal;

@@ -19,6 +19,7 @@ use crate::{
     },
 };
 
+mod claims;
 mod life;
 
 const WINDOW: Duration = Duration::from_hours(24);
