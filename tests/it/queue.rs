@@ -149,9 +149,9 @@ async fn j_22_what_does_not_conform_is_set_aside_and_the_rest_goes_on() {
         let whole = r#"[{"id":1,"type":"a.b"},{"id":3,"type":"a.b"}]"#;
         let parts = [r#"{"id":1,"type":"a.b"}"#, r#"{"id":3,"type":"a.b"}"#];
         if more.contains("array") {
-            assert_eq!(bodies, [whole])
+            assert_eq!(bodies, [whole]);
         } else {
-            assert_eq!(bodies, parts)
+            assert_eq!(bodies, parts);
         }
         assert_eq!(gateway.total("hooksieve_journal_quarantined"), asides);
         let again = gateway.acme("req_2", body).send().await;
@@ -162,7 +162,8 @@ async fn j_22_what_does_not_conform_is_set_aside_and_the_rest_goes_on() {
 #[tokio::test]
 async fn d_60_a_reload_changes_the_mode_of_later_requests_only() {
     let sync = format!("{ACME}[sources.acme.delivery]\nmode = \"sync\"\n");
-    let gateway = Setup::new(&sync).journal().start().await;
+    let patience = ("HOOKSIEVE_UPSTREAMS__APP__TIMEOUT", "500ms");
+    let gateway = Setup::new(&sync).journal().variable(patience.0, patience.1).start().await;
     gateway.application.then(Act::Hang);
     let held = gateway.acme("evt_1", event("evt_1")).fire();
     let switched = async {
