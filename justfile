@@ -28,6 +28,10 @@ bench:
 timing:
     cargo bench --bench timing
 
+# Measure the journal beside a bare SQLite writer; writes a section of docs/performance.md
+bench-journal:
+    bench/journal.sh
+
 # Measure against nginx and HAProxy; writes docs/performance.md
 bench-proxies:
     bench/run.sh

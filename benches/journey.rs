@@ -43,7 +43,7 @@ use hooksieve::{
         template::Template,
     },
     state::{
-        claims::{Claimed, Claims},
+        claims::{Claimed, Claims, Evidence},
         key::{Digest, EventKey},
         limits::ClientLimit,
         memory::MemoryClaims,
@@ -116,9 +116,10 @@ fn check(criterion: &mut Criterion) {
 fn claim(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("claims");
     let claims = Claims::new(Arc::new(MemoryClaims::new(CAPACITY)));
-    let (digest, now) = (Digest::of(EVENT), SystemClock.now().steady);
+    let (digest, now) = (Digest::of(EVENT), SystemClock.now());
     let (lease, window) = (Duration::from_secs(13), Duration::from_hours(24));
-    let take = |key| claims.claim(key, digest, lease, now).now_or_never().expect("memory answers at once").unwrap();
+    let take =
+        |key| claims.claim(key, digest, lease, now.steady).now_or_never().expect("memory answers at once").unwrap();
     let mut next = 0_u64;
     group.bench_function("claim and settle", |bencher| {
         bencher.iter_batched(
@@ -127,7 +128,10 @@ fn claim(criterion: &mut Criterion) {
                 EventKey::new("bench", [next.to_be_bytes().as_slice()])
             },
             |key| match take(key) {
-                Claimed::Ours(claim) => claim.settle(window, now).now_or_never().expect("memory answers at once"),
+                Claimed::Ours(claim) => {
+                    let settled = claim.settle(Evidence::Delivered, window, now);
+                    settled.now_or_never().expect("memory answers at once")
+                }
                 Claimed::Conflict | Claimed::InFlight(_) | Claimed::Settled => panic!("every key is new"),
             },
             BatchSize::SmallInput,
@@ -174,7 +178,7 @@ fn gateway() -> Gateway {
     let telemetry = Arc::new(Telemetry::new(Arc::new(Metrics::new())));
     let claims = Claims::new(Arc::new(MemoryClaims::new(CAPACITY)));
     let keys = Arc::new(KeyStore::new(Arc::new(Https::of_system())));
-    Gateway::new(compiled.sources, claims, clients, keys, Arc::new(SystemClock), telemetry)
+    Gateway::new(compiled.sources, claims, None, clients, keys, Arc::new(SystemClock), telemetry)
 }
 
 /// An application that answers before it is asked.

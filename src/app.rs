@@ -1,6 +1,7 @@
 //! The composition root: from a configuration to a gateway that listens, and to its end.
 
 use std::{
+    fmt::Display,
     io,
     path::Path,
     sync::{
@@ -18,20 +19,27 @@ use crate::{
     clock::{Clock, SystemClock},
     config::{
         Configuration, Diagnostics, Environment, Input,
-        compile::{Compiled, Connect, Surroundings, compile},
+        compile::{self, Compiled, Connect, Surroundings, compile},
         read,
     },
     fetch::{self, Failure, Fetch, Https, keys::KeyStore},
-    gateway::{Gateway, Generations, source::Source},
+    gateway::{
+        Gateway, Generations, Journal,
+        dispatch::{Dispatcher, Roster},
+        source::Source,
+    },
     presets,
     server::{ListenOn, Listener, Server, Shutdown},
     stages::{schemes::published::Errand, words::Refusal},
     state::{
         claims::{ClaimStats, Claims},
+        durable::DurableClaims,
+        journal::JournalStore,
         limits::{ClientLimit, Limit},
         memory::MemoryClaims,
+        sqlite::{self, SqliteJournal},
     },
-    telemetry::{DedupCounts, FetchMetrics, Metrics, Telemetry, UpstreamMetrics},
+    telemetry::{DedupCounts, FetchMetrics, JournalCounts, Metrics, Telemetry, UpstreamMetrics},
     upstream::{Attempt, BoxFuture, HttpUpstream, Outbound, Settings, Tls, Upstream},
 };
 
@@ -88,6 +96,8 @@ pub struct Ground {
     pub telemetry: Arc<Telemetry>,
     /// Delivered events and those on their way.
     pub claims: Claims,
+    /// What outlives the process, if anything does.
+    pub journal: Option<Journal>,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
     /// The keys that senders publish.
@@ -105,21 +115,47 @@ impl Ground {
     pub fn with(clock: Arc<dyn Clock>, fetch: Arc<dyn Fetch>) -> Self {
         let telemetry = Arc::new(Telemetry::new(Arc::new(Metrics::new())));
         let claims = Claims::new(Arc::new(MemoryClaims::new(SETTLED_MAX)));
-        let counted = claims.clone();
-        telemetry.metrics.dedup.watch(move || {
-            let ClaimStats { in_flight, settled, evicted, fenced, lease_expired, conflicts, abandoned } =
-                counted.stats();
-            DedupCounts { in_flight, settled, evicted, fenced, lease_expired, conflicts, abandoned }
-        });
         let keys = Arc::new(KeyStore::new(Arc::new(Counted { inner: fetch, metrics: telemetry.metrics.fetches() })));
-        Self { shutdown: Shutdown::new(), telemetry, claims, clock, keys, tls: Tls::native() }
+        Self { shutdown: Shutdown::new(), telemetry, claims, journal: None, clock, keys, tls: Tls::native() }
     }
 
     /// Puts sources to work on this ground.
     pub(crate) fn gateway(&self, sources: Vec<Source>, (limit, apply_to_private): (Limit, bool)) -> Gateway {
         let clients = ClientLimit::new(limit, apply_to_private, self.clock.now().steady);
-        let (claims, keys) = (self.claims.clone(), self.keys.clone());
-        Gateway::new(sources, claims, clients, keys, self.clock.clone(), self.telemetry.clone())
+        let (claims, journal, keys) = (self.claims.clone(), self.journal.clone(), self.keys.clone());
+        Gateway::new(sources, claims, journal, clients, keys, self.clock.clone(), self.telemetry.clone())
+    }
+
+    /// Opens the journal, if the configuration has one: before anything listens, because what was settled in an earlier
+    /// life of the process counts from the first request on. The error names the remedy.
+    pub async fn open(&mut self, compiled: &Compiled) -> io::Result<()> {
+        let Some(settings) = &compiled.journal else { return Ok(()) };
+        let keep_bodies = settings.keeps_bodies;
+        let settings = sqlite::Settings {
+            retention: settings.retention,
+            keep_bodies,
+            max_size: settings.max_size,
+            ..sqlite::Settings::new(&settings.path)
+        };
+        let unusable = |error: &dyn Display| io::Error::other(format!("the journal cannot be used: {error}"));
+        let opened = SqliteJournal::open(settings, self.clock.clone());
+        let store: Arc<dyn JournalStore> = Arc::new(opened.map_err(|error| unusable(&error))?);
+        let claims = DurableClaims::load(store.clone(), SETTLED_MAX, self.clock.now()).await;
+        self.claims = Claims::new(Arc::new(claims.map_err(|error| unusable(&error))?));
+        let journal = Journal::new(store, keep_bodies, self.shutdown.tasks.clone());
+        let watched = journal.clone();
+        self.telemetry.metrics.journal.watch(move || journal_counts(&watched));
+        self.journal = Some(journal);
+        Ok(())
+    }
+
+    /// Starts to deliver what is pending in the journal, if there is one.
+    fn dispatch(&self, roster: Roster) -> Option<Dispatcher> {
+        let journal = self.journal.clone()?;
+        // Without randomness events come back in a step of their own choosing, which is no harm.
+        let random = || getrandom::u64().unwrap_or(u64::MAX / 2);
+        let (clock, telemetry, shutdown) = (self.clock.clone(), self.telemetry.clone(), self.shutdown.clone());
+        Some(Dispatcher::start(journal, roster, clock, telemetry, shutdown, random))
     }
 
     /// The way to an upstream, counted and logged.
@@ -149,6 +185,31 @@ impl Fetch for Counted {
             count.inc();
             outcome
         })
+    }
+}
+
+/// The numbers of the claims as the metrics have them.
+fn dedup_counts(claims: &Claims) -> DedupCounts {
+    let ClaimStats { in_flight, settled, evicted, fenced, lease_expired, conflicts, abandoned } = claims.stats();
+    DedupCounts { in_flight, settled, evicted, fenced, lease_expired, conflicts, abandoned }
+}
+
+/// The journal's numbers as the metrics have them.
+fn journal_counts(journal: &Journal) -> JournalCounts {
+    let stats = journal.store().stats();
+    JournalCounts {
+        pending: stats.pending,
+        oldest_pending: stats.oldest_pending,
+        dead: stats.dead,
+        quarantined: stats.quarantined,
+        bytes: stats.bytes,
+        commits: stats.commits,
+        appended: stats.appended,
+        failed: stats.failed,
+        notes_dropped: stats.notes_dropped,
+        remember_failed: stats.remember_failed,
+        damaged: stats.damaged,
+        troubled: journal.store().trouble().is_some(),
     }
 }
 
@@ -207,6 +268,7 @@ pub struct Running {
     admin_shutdown: Shutdown,
     readiness: Arc<Readiness>,
     generations: Arc<Generations>,
+    dispatcher: Option<Dispatcher>,
     doors: Doors,
     drain_delay: Duration,
     drain_timeout: Duration,
@@ -219,6 +281,7 @@ struct Doors {
     admin: ListenOn,
     max_connections: usize,
     trusted_proxies: Vec<IpNet>,
+    journal: Option<compile::Journal>,
 }
 
 impl Doors {
@@ -228,6 +291,7 @@ impl Doors {
             admin: compiled.admin.clone(),
             max_connections: compiled.server.max_connections,
             trusted_proxies: compiled.server.trusted_proxies.clone(),
+            journal: compiled.journal.clone(),
         }
     }
 }
@@ -236,11 +300,14 @@ impl Doors {
 #[derive(Debug, Default)]
 struct Readiness {
     draining: AtomicBool,
+    journal: Option<Journal>,
 }
 
 impl Probe for Readiness {
     fn not_ready(&self) -> Vec<&'static str> {
-        if self.draining.load(Ordering::Relaxed) { vec![Refusal::Draining.as_str()] } else { Vec::new() }
+        let troubled = self.journal.as_ref().is_some_and(|journal| journal.store().trouble().is_some());
+        let reasons = [(self.draining.load(Ordering::Relaxed), Refusal::Draining), (troubled, Refusal::Journal)];
+        reasons.into_iter().filter(|(holds, _)| *holds).map(|(_, reason)| reason.as_str()).collect()
     }
 }
 
@@ -254,7 +321,10 @@ impl Running {
             return Err(io::Error::other(format!("the clock of this machine says {now}: set it, then start again")));
         }
         let metrics = telemetry.metrics.clone();
+        let counted = ground.claims.clone();
+        metrics.dedup.watch(move || dedup_counts(&counted));
         let doors = Doors::of(&compiled);
+        let roster = Roster::new(&compiled.upstreams, &compiled.sources);
         let generations = Arc::new(Generations::new(ground.gateway(compiled.sources, compiled.client_limit)));
         let mut listeners = Vec::new();
         for on in &compiled.listen {
@@ -272,7 +342,8 @@ impl Running {
             let server = server.clone();
             shutdown.tasks.spawn(async move { server.serve(listener).await });
         }
-        let (readiness, admin_shutdown) = (Arc::new(Readiness::default()), Shutdown::new());
+        let journal = ground.journal.clone();
+        let (readiness, admin_shutdown) = (Arc::new(Readiness { journal, ..Readiness::default() }), Shutdown::new());
         let pages = Admin::new(Vec::new(), readiness.clone(), metrics, admin_shutdown.clone());
         admin_shutdown.tasks.spawn(async move { pages.serve(admin_listener).await });
         Ok(Self {
@@ -282,6 +353,7 @@ impl Running {
             admin_shutdown,
             readiness,
             generations,
+            dispatcher: ground.dispatch(roster),
             doors,
             drain_delay: compiled.drain_delay,
             drain_timeout: compiled.drain_timeout,
@@ -289,12 +361,18 @@ impl Running {
     }
 
     /// Serves another configuration from the next request on. Claims and budgets are kept, and so are connections; what
-    /// belongs to the doors themselves waits for a restart. Whether there is something that waits.
-    #[must_use = "the operator should know what waits for a restart"]
-    pub fn reload(&self, compiled: Compiled, ground: &Ground) -> bool {
+    /// belongs to the doors themselves, or to the journal, waits for a restart: whether there is such a thing. A
+    /// configuration that needs a journal where none is open is not taken over at all.
+    pub fn reload(&self, compiled: Compiled, ground: &Ground) -> Result<bool, &'static str> {
+        if compiled.journal.is_some() && self.doors.journal.is_none() {
+            return Err("a journal is opened when the gateway starts: restart it to take this configuration over");
+        }
         let waits = Doors::of(&compiled) != self.doors;
+        if let Some(dispatcher) = &self.dispatcher {
+            dispatcher.replace(Roster::new(&compiled.upstreams, &compiled.sources));
+        }
         self.generations.replace(ground.gateway(compiled.sources, compiled.client_limit));
-        waits
+        Ok(waits)
     }
 
     /// Says that it is not ready, goes on for the drain delay, then stops accepting and waits for the work under way.

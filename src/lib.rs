@@ -5,6 +5,8 @@ pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod config;
+#[doc(hidden)]
+pub mod fault;
 pub mod fetch;
 #[doc(hidden)]
 pub mod fuzzing;

@@ -27,7 +27,7 @@ pub(super) fn run(file: &ConfigFile) -> u8 {
         Err(error) => return usage(&format!("error: the runtime cannot be started: {error}")),
     };
     let _entered = runtime.enter();
-    let ground = Ground::new(Arc::new(SystemClock));
+    let mut ground = Ground::new(Arc::new(SystemClock));
     let (compiled, found) = match file.load(false, &mut |name, settings| ground.connect(name, settings)) {
         Ok(loaded) => loaded,
         Err(problem) => return usage(&problem),
@@ -38,6 +38,9 @@ pub(super) fn run(file: &ConfigFile) -> u8 {
     };
     start_log(&compiled, &found);
     telemetry::count_panics(ground.telemetry.metrics.panics.clone());
+    if let Err(error) = runtime.block_on(ground.open(&compiled)) {
+        return usage(&format!("error: {error}"));
+    }
     runtime.block_on(serve(file, compiled, &ground))
 }
 
@@ -88,10 +91,20 @@ fn reload(file: &ConfigFile, running: &Running, ground: &Ground) {
         }
     };
     tell(&found);
-    if running.reload(compiled, ground) {
-        tracing::warn!("listeners, connection limits and trusted proxies change at the next start");
+    match running.reload(compiled, ground) {
+        Ok(waits) => {
+            if waits {
+                tracing::warn!(
+                    "listeners, connection limits, trusted proxies and the journal change at the next start"
+                );
+            }
+            tracing::info!("the configuration is taken over");
+        }
+        Err(problem) => {
+            ground.telemetry.metrics.reload_failed.inc();
+            tracing::error!(problem, "the configuration is not taken over; the old one stays");
+        }
     }
-    tracing::info!("the configuration is taken over");
 }
 
 fn start_log(compiled: &Compiled, found: &Diagnostics) {

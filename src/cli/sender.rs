@@ -10,7 +10,10 @@ use super::sample::{self, Sample};
 use crate::{
     clock::Clock,
     config::compile::{Compiled, Sender},
-    gateway::source::{Entry, MediaTypes, Plan, Source},
+    gateway::{
+        plan::Fate,
+        source::{Entry, MediaTypes, Source},
+    },
     stages::{
         answer::Answer,
         authenticate::Rule,
@@ -203,7 +206,7 @@ impl<'a> StandIn<'a> {
         let batch = self.source.split(&authentic);
         let has_key = |batch: &Batch| {
             let mut plans = batch.events().map(|event| self.source.plan(&authentic, event, None).0);
-            plans.any(|plan| plan.parcel().is_some_and(|parcel| parcel.key.is_some()))
+            plans.any(|plan| plan.is_open() && plan.parcel.key.is_some())
         };
         let is_told = self.source.dedup.enabled && batch.is_ok_and(|batch| has_key(&batch));
         if is_told { Expected::Duplicate } else { Expected::Success }
@@ -215,10 +218,14 @@ impl<'a> StandIn<'a> {
             return None;
         };
         let batch = self.source.split(&authentic).ok()?;
-        batch.events().find_map(|event| match self.source.plan(&authentic, event, None).0 {
-            Plan::Decided(verdict, Some(offence)) => Some((offence.violation.is_some(), Some(verdict))),
-            Plan::Deliver(_, Some(offence)) => Some((offence.violation.is_some(), None)),
-            Plan::Decided(..) | Plan::Deliver(..) => None,
+        batch.events().find_map(|event| {
+            let plan = self.source.plan(&authentic, event, None).0;
+            let verdict = match plan.fate {
+                Fate::Decided(verdict) => Some(verdict),
+                Fate::SetAside(cause) => Some(Verdict::Quarantine(cause)),
+                Fate::Deliver => None,
+            };
+            plan.offence.map(|offence| (offence.violation.is_some(), verdict))
         })
     }
 

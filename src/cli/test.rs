@@ -10,7 +10,7 @@ use super::{
     vectors::{self, Doorkeeper, Expect, Vector},
 };
 use crate::{
-    gateway::source::{Entry, Plan, Source},
+    gateway::source::{Entry, Source},
     stages::{
         answer::Answer,
         authenticate::Authentic,
@@ -133,10 +133,7 @@ fn answer(source: &Source, authentic: &Authentic) -> Answer {
     for event in batch.events() {
         let (plan, answer) = source.plan(authentic, event, None);
         greeting = answer.or(greeting);
-        verdicts.push(match plan {
-            Plan::Decided(verdict, _) => verdict,
-            Plan::Deliver(..) => Verdict::Forward,
-        });
+        verdicts.push(source.hoped_for(&plan));
     }
     let all_greeted = verdicts.iter().all(|verdict| *verdict == Verdict::Handshake);
     greeting.filter(|_| all_greeted).unwrap_or_else(|| source.answers.conclude(&verdicts, None))

@@ -16,6 +16,7 @@ use std::{
 use futures_util::future::BoxFuture;
 
 use crate::{
+    clock::Now,
     stages::words::Refusal,
     state::{
         StoreError, StoreFuture,
@@ -41,9 +42,16 @@ pub trait ClaimStore: fmt::Debug + Send + Sync {
     /// Claims `key` if it is absent at `now`, and says what is known of it if not. `digest` is remembered with it.
     fn claim(&self, key: EventKey, digest: Digest, lease: Duration, now: Instant) -> StoreFuture<'_, Claimed<Token>>;
 
-    /// Remembers until `now + window` that the event was delivered, if `token` still holds `key`. A lease that is up
-    /// does no harm as long as nobody has taken over.
-    fn settle(&self, key: EventKey, token: Token, window: Duration, now: Instant) -> StoreFuture<'_, Standing>;
+    /// Remembers until `now + window` that there is evidence of the event, if `token` still holds `key`. A lease that is
+    /// up does no harm as long as nobody has taken over.
+    fn settle(
+        &self,
+        key: EventKey,
+        token: Token,
+        evidence: Evidence,
+        window: Duration,
+        now: Now,
+    ) -> StoreFuture<'_, Standing>;
 
     /// Makes `key` absent, if `token` still holds it, and tells those who wait why: `failure`, or `None` when the
     /// holder was cancelled or panicked. Never waits and never fails, because it is called from `Drop`: an engine that
@@ -52,6 +60,15 @@ pub trait ClaimStore: fmt::Debug + Send + Sync {
 
     /// Counters for the telemetry.
     fn stats(&self) -> ClaimStats;
+}
+
+/// Why a claim may be settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Evidence {
+    /// The application answered 2xx.
+    Delivered,
+    /// The event is safe in the journal, and so is this identity of it.
+    Journaled,
 }
 
 /// Distinguishes the holders of one key, so that a late one cannot disturb its successor.
@@ -160,8 +177,9 @@ impl Claim {
     ///
     /// If the store fails, the claim is given back: the event *was* delivered, so the sender still gets its 2xx, and a
     /// later retry may be delivered again (D-20).
-    pub async fn settle(mut self, window: Duration, now: Instant) -> Result<Standing, StoreError> {
-        let standing = self.store.settle(self.key, self.token, window.min(WINDOW_MAX), now).await?;
+    pub async fn settle(mut self, evidence: Evidence, window: Duration, now: Now) -> Result<Standing, StoreError> {
+        let window = window.min(WINDOW_MAX);
+        let standing = self.store.settle(self.key, self.token, evidence, window, now).await?;
         self.open = false;
         Ok(standing)
     }
@@ -233,7 +251,7 @@ mod tests {
             if self.down { fails() } else { at_once(Claimed::Ours(Token(1))) }
         }
 
-        fn settle(&self, _: EventKey, _: Token, _: Duration, _: Instant) -> StoreFuture<'_, Standing> {
+        fn settle(&self, _: EventKey, _: Token, _: Evidence, _: Duration, _: Now) -> StoreFuture<'_, Standing> {
             fails()
         }
 
@@ -250,18 +268,18 @@ mod tests {
     fn claim(store: &Arc<Failing>) -> Result<Claimed, StoreError> {
         let claims = Claims::new(Arc::clone(store) as Arc<dyn ClaimStore>);
         let key = EventKey::new("source", [b"1".as_slice()]);
-        claims.claim(key, Digest::of(b"{}"), LEASE_MIN, now()).now_or_never().expect("it fails at once")
+        claims.claim(key, Digest::of(b"{}"), LEASE_MIN, now().steady).now_or_never().expect("it fails at once")
     }
 
-    fn now() -> Instant {
-        ManualClock::at(Timestamp::UNIX_EPOCH).now().steady
+    fn now() -> Now {
+        ManualClock::at(Timestamp::UNIX_EPOCH).now()
     }
 
     #[test]
     fn d_20_an_event_that_cannot_be_settled_is_given_back() {
         let store = Arc::new(Failing::default());
         let Ok(Claimed::Ours(claim)) = claim(&store) else { panic!("not new") };
-        let settled = claim.settle(WINDOW_MAX, now()).now_or_never().expect("it fails at once");
+        let settled = claim.settle(Evidence::Delivered, WINDOW_MAX, now()).now_or_never().expect("it fails at once");
         assert_eq!(settled.unwrap_err().to_string(), "the state store cannot answer: out of order");
         assert_eq!(*store.given_back.lock().unwrap(), [None]);
     }

@@ -10,10 +10,10 @@ use futures_util::{FutureExt, future::BoxFuture};
 use jiff::Timestamp;
 
 use crate::{
-    clock::{Clock, ManualClock},
+    clock::{Clock, ManualClock, Now},
     stages::words::Refusal,
     state::{
-        claims::{Claim, ClaimStats, Claimed, Claims, Concluded, LEASE_MAX, LEASE_MIN, Standing, WINDOW_MAX},
+        claims::{Claim, ClaimStats, Claimed, Claims, Concluded, Evidence, LEASE_MAX, LEASE_MIN, Standing, WINDOW_MAX},
         key::{Digest, EventKey},
         memory::MemoryClaims,
     },
@@ -132,7 +132,8 @@ impl World {
             Step::Claim { key, body, lease } => self.claim(key, body, lease),
             Step::Settle { holder, window } => {
                 let Some(holder) = self.leave(holder) else { return };
-                let settled = holder.claim.settle(window, self.origin + self.elapsed).now_or_never();
+                let now = Now { wall: Timestamp::UNIX_EPOCH, steady: self.origin + self.elapsed };
+                let settled = holder.claim.settle(Evidence::Delivered, window, now).now_or_never();
                 let standing = settled.expect("memory answers at once").expect("memory does not fail");
                 let held = self.end(holder.key, holder.number, standing, Concluded::Settled);
                 if let Some(held) = held {

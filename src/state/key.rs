@@ -17,6 +17,12 @@ impl Digest {
         Self(Sha256::digest(event).into())
     }
 
+    /// As it was read back from a journal.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
     /// The 32 bytes.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 32] {
@@ -53,6 +59,12 @@ impl EventKey {
         Self(hash("event conflict", [self.as_bytes().as_slice(), digest.as_bytes()]))
     }
 
+    /// As it was read back from a journal.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
     /// The identity as the application gets to see it in `webhook-id`: the same on every attempt, across restarts and
     /// replicas (D-24). Letters, digits and one underscore; no dot, because Standard Webhooks joins with dots.
     #[must_use]
@@ -61,6 +73,38 @@ impl EventKey {
         id.push_str("evt_");
         HEXLOWER.encode_append(&self.0[..20], &mut id);
         id
+    }
+
+    /// The bytes of the identity that a [`webhook_id`](Self::webhook_id) shows, if it is one.
+    #[must_use]
+    pub fn shown(webhook_id: &str) -> Option<[u8; 20]> {
+        let bytes = HEXLOWER.decode(webhook_id.strip_prefix("evt_")?.as_bytes()).ok()?;
+        bytes.try_into().ok()
+    }
+
+    /// The 32 bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+/// What events must not overtake each other for: the values of `delivery.ordered`, within one source.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct OrderKey([u8; 32]);
+
+impl OrderKey {
+    /// The order of a source's events that have these values. `parts` are in the order of the configuration; an absent
+    /// value counts as an empty one.
+    #[must_use]
+    pub fn new<'a>(source: &'a str, parts: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        Self(hash("order", iter::once(source.as_bytes()).chain(parts)))
+    }
+
+    /// As it was read back from a journal.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
     }
 
     /// The 32 bytes.
@@ -122,6 +166,12 @@ impl fmt::Debug for Digest {
 impl fmt::Debug for EventKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.webhook_id())
+    }
+}
+
+impl fmt::Debug for OrderKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&HEXLOWER.encode(&self.0))
     }
 }
 

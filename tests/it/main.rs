@@ -21,6 +21,7 @@ mod handshakes;
 mod keys;
 mod learned;
 mod packing;
+mod queue;
 mod reload;
 mod replay;
 mod seeds;

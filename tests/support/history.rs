@@ -1,6 +1,11 @@
 //! What happened between senders, gateway and application, and whether it may have happened like that: the checker of
 //! the delivery invariants (`catalogue.md`, section 4).
 
+#[path = "history/journal.rs"]
+mod journal;
+#[path = "history/tests.rs"]
+mod tests;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
@@ -10,6 +15,8 @@ use std::{
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Event {
     pub(crate) id: String,
+    /// What it must not overtake, where events are ordered.
+    pub(crate) group: u8,
     pub(crate) bytes: String,
 }
 
@@ -40,6 +47,33 @@ pub(crate) enum Step {
     Ended { attempt: usize, delivered: bool },
     /// A request was answered.
     Answered { request: usize, status: u16 },
+    /// The journal took a group.
+    Kept(Vec<Kept>),
+    /// The gateway gave up what has this body.
+    Died(String),
+    /// The process was killed, and with it everything that was under way.
+    Crashed,
+    /// The process ended as it should, and began anew.
+    Restarted,
+}
+
+/// What the journal took: one event, or an array of some.
+#[derive(Clone, Debug)]
+pub(crate) struct Kept {
+    pub(crate) body: String,
+    /// It is not to be delivered.
+    pub(crate) is_aside: bool,
+    /// It was not there yet.
+    pub(crate) is_new: bool,
+    /// It says so later: until then others are told to come again.
+    pub(crate) is_late: bool,
+}
+
+impl Kept {
+    /// Whether an event is part of it.
+    fn has(&self, event: &Event) -> bool {
+        self.body == event.bytes || (self.body.starts_with('[') && self.body.contains(&event.bytes))
+    }
 }
 
 /// Everything that happened, in its order, each with the time of the gateway's steady clock.
@@ -47,6 +81,12 @@ pub(crate) enum Step {
 pub(crate) struct History {
     pub(crate) lease: Duration,
     pub(crate) window: Duration,
+    /// Whether events are delivered from the journal, rather than while their senders wait.
+    pub(crate) is_queued: bool,
+    /// Whether events of one group must not overtake each other.
+    pub(crate) is_ordered: bool,
+    /// Whether nothing is left to be done.
+    pub(crate) is_over: bool,
     pub(crate) steps: Vec<(Duration, Step)>,
 }
 
@@ -82,6 +122,11 @@ struct Request<'a> {
 }
 
 impl History {
+    /// Of senders that wait for their deliveries.
+    pub(crate) fn sync(lease: Duration, window: Duration, steps: Vec<(Duration, Step)>) -> Self {
+        Self { lease, window, is_queued: false, is_ordered: false, is_over: true, steps }
+    }
+
     /// The invariants that were broken, each with what broke it.
     pub(crate) fn violations(&self) -> Vec<(&'static str, String)> {
         let mut broken = Vec::new();
@@ -90,8 +135,15 @@ impl History {
         self.acknowledgements(&requests, &tries, &mut broken);
         self.repeats(&tries, &mut broken);
         self.bounds(&tries, &mut broken);
-        identities(&tries, &mut broken);
+        self.identities(&tries, &mut broken);
         self.forgeries(&mut broken);
+        if self.is_over {
+            self.losses(&requests, &tries, &mut broken);
+        }
+        if self.is_ordered {
+            self.orders(&tries, &mut broken);
+        }
+        self.acceptances(&mut broken);
         broken
     }
 
@@ -143,10 +195,30 @@ impl History {
                     tries[*attempt].ended = Some((at, *time));
                     tries[*attempt].delivered = *delivered;
                 }
-                Step::Received { .. } | Step::Forged { .. } | Step::Answered { .. } => {}
+                Step::Crashed => {
+                    for cut_off in tries.iter_mut().filter(|it| it.ended.is_none()) {
+                        cut_off.ended = Some((at, *time));
+                    }
+                }
+                _ => {}
             }
         }
         tries
+    }
+
+    /// Whether other bytes came under the identity of one of these events: then they are told apart as well as can be
+    /// and a repeat may be delivered once more.
+    fn shares_identity<'a>(&self, events: impl IntoIterator<Item = &'a Event>) -> bool {
+        let known: Vec<_> = self.requests().into_values().flat_map(|request| request.events).collect();
+        events.into_iter().any(|event| known.iter().any(|other| is_namesake(event, other)))
+    }
+
+    fn crashed_between(&self, from: usize, to: usize) -> bool {
+        self.steps[from..to].iter().any(|(_, step)| matches!(step, Step::Crashed))
+    }
+
+    fn restarted_between(&self, from: usize, to: usize) -> bool {
+        self.steps[from..to].iter().any(|(_, step)| matches!(step, Step::Crashed | Step::Restarted))
     }
 
     /// No 2xx without evidence for every event (I1, I2, I15a); no refusal of what is settled (I19).
@@ -166,7 +238,10 @@ impl History {
             let mut all_settled = !request.rejected;
             for event in request.events {
                 let of_event = || tries.iter().filter(|it| it.delivered && it.events.contains(event));
-                let evidence = of_event().filter_map(|it| it.ended).filter(|(ended, _)| *ended < at).map(|it| it.1);
+                let kept = self.kept(event);
+                let safe = kept.iter().map(|(step, time, _)| (*step, *time));
+                let evidence = of_event().filter_map(|it| it.ended).chain(safe);
+                let evidence = evidence.filter(|(ended, _)| *ended < at).map(|it| it.1);
                 match evidence.max() {
                     None if is_success => broken.push(("I1", format!("request {number}: {status} without {event:?}"))),
                     Some(last) if is_success && last + self.window <= request.received.1 => {
@@ -174,10 +249,12 @@ impl History {
                     }
                     None | Some(_) => {}
                 }
-                let mut settled = of_event().filter_map(|it| it.settled(self.lease));
+                let safe = kept.iter().filter(|(.., kept)| !kept.is_late).map(|(step, time, _)| (*step, *time));
+                let delivered = of_event().filter_map(|it| it.settled(self.lease)).filter(|_| !self.is_queued);
+                let mut settled = delivered.chain(safe);
                 all_settled &= settled.any(|(ended, then)| ended < request.received.0 && *time < then + self.window);
             }
-            if all_settled && !is_success && !shares_identity(request.events, tries) {
+            if all_settled && !is_success && !self.shares_identity(request.events) {
                 broken.push(("I19", format!("request {number}: {status} though everything is settled")));
             }
         }
@@ -186,15 +263,19 @@ impl History {
     /// One attempt at a time while its lease lasts (I4), and none for what is settled (I5, I15c, I19).
     fn repeats(&self, tries: &[Try<'_>], broken: &mut Vec<(&'static str, String)>) {
         for later in tries {
-            for event in later.events.iter().filter(|event| !shares_identity([**event], tries)) {
+            for event in later.events.iter().filter(|event| !self.shares_identity([**event])) {
                 let (at, time) = later.sent;
                 let earlier = tries.iter().filter(|it| it.sent.0 < at && it.events.contains(event));
                 for earlier in earlier {
+                    if self.is_queued {
+                        self.repeats_from_the_journal(earlier, later, event, broken);
+                        continue;
+                    }
                     if earlier.is_under_way(at) && time < earlier.received + self.lease {
                         broken.push(("I4", format!("{event:?} is under way twice at step {at}")));
                     }
                     let settled = earlier.settled(self.lease).filter(|(ended, _)| *ended < at);
-                    if settled.is_some_and(|(_, then)| time < then + self.window) && !shares_identity([*event], tries) {
+                    if settled.is_some_and(|(_, then)| time < then + self.window) && !self.shares_identity([*event]) {
                         broken.push(("I5", format!("{event:?} is sent at step {at} though it is settled")));
                     }
                 }
@@ -213,9 +294,15 @@ impl History {
                 it.settled(self.lease)
                     .is_some_and(|(_, then)| of_event.iter().any(|at| at.sent.1 >= then + self.window))
             });
-            let namesakes = tries.iter().filter(|it| it.events.iter().any(|other| other.id == event.id)).count();
-            let conflicts = namesakes - of_event.len();
-            let bound = 1 + failed + late + forgotten.count() + conflicts;
+            let requests = self.requests().into_values();
+            let conflicts = requests.filter(|it| it.events.iter().any(|other| is_namesake(event, other))).count();
+            let bound = if self.is_queued {
+                let accepted = self.kept(event).len();
+                let crashes = self.steps.iter().filter(|(_, step)| matches!(step, Step::Crashed)).count();
+                accepted.max(1) + failed + crashes + conflicts
+            } else {
+                1 + failed + late + forgotten.count() + conflicts
+            };
             if of_event.len() > bound {
                 broken.push(("I6", format!("{event:?} was sent {} times, at most {bound} may be", of_event.len())));
             }
@@ -229,6 +316,43 @@ impl History {
                 && (!unchanged || *status != 401)
             {
                 broken.push(("I16", format!("the forged request {request} got {status}, unchanged: {unchanged}")));
+            }
+        }
+    }
+
+    /// All attempts at an event have one identity, no two events have the same, and attempts are counted from the first
+    /// on (I9).
+    fn identities(&self, tries: &[Try<'_>], broken: &mut Vec<(&'static str, String)>) {
+        for (index, later) in tries.iter().enumerate() {
+            if later.attempt.webhook_id != later.attempt.idempotency_key {
+                broken.push(("I9", format!("two identities: {:?}", later.attempt)));
+            }
+            let ids = |it: &Try<'_>| it.events.iter().map(|event| event.id.clone()).collect::<BTreeSet<_>>();
+            for earlier in &tries[..index] {
+                let is_same_id = earlier.attempt.webhook_id == later.attempt.webhook_id;
+                if is_same_id && ids(earlier) != ids(later) {
+                    broken.push(("I9", format!("one identity for {:?} and {:?}", earlier.events, later.events)));
+                }
+                let is_single = !earlier.is_array && !later.is_array;
+                if is_single && earlier.events == later.events && !self.shares_identity(later.events.iter().copied()) {
+                    if !is_same_id {
+                        broken.push(("I9", format!("two identities for {:?}", later.events)));
+                    }
+                    let is_retry = !earlier.delivered && earlier.ended.is_some_and(|(ended, _)| ended < later.sent.0);
+                    let between = tries[..index].iter().any(|it| it.delivered && it.events == later.events);
+                    // Attempts that overlap, after a lease, may each believe to be the first; the earliest stays.
+                    let (from, to) = (earlier.sent.0, later.sent.0);
+                    // A process that died had no time to count; a new one knows nothing of attempts of which the
+                    // sender was told that they failed.
+                    let counts = (later.attempt.number > earlier.attempt.number || self.crashed_between(from, to))
+                        && later.attempt.received_at <= earlier.attempt.received_at;
+                    let counts = counts || (!self.is_queued && self.restarted_between(from, to));
+                    // Accepted anew, after its window, an event is counted anew.
+                    let is_same_entry = !self.is_queued || earlier.attempt.request == later.attempt.request;
+                    if is_retry && is_same_entry && !between && !counts {
+                        broken.push(("I9", format!("not counted on: {:?} {:?}", earlier.attempt, later.attempt)));
+                    }
+                }
             }
         }
     }
@@ -252,187 +376,6 @@ fn parts<'a>(body: &str, events: &'a [Event]) -> BTreeSet<&'a Event> {
     BTreeSet::new()
 }
 
-/// Whether other bytes came under the identity of one of these events: then they are told apart as well as can be
-/// and a repeat may be delivered once more.
-fn shares_identity<'a>(events: impl IntoIterator<Item = &'a Event>, tries: &[Try<'_>]) -> bool {
-    let others = |event: &Event| {
-        tries.iter().flat_map(|it| &it.events).any(|other| other.id == event.id && other.bytes != event.bytes)
-    };
-    events.into_iter().any(others)
-}
-
-/// All attempts at an event have one identity, no two events have the same, and attempts are counted from the first
-/// on (I9).
-fn identities(tries: &[Try<'_>], broken: &mut Vec<(&'static str, String)>) {
-    for (index, later) in tries.iter().enumerate() {
-        if later.attempt.webhook_id != later.attempt.idempotency_key {
-            broken.push(("I9", format!("two identities: {:?}", later.attempt)));
-        }
-        let ids = |it: &Try<'_>| it.events.iter().map(|event| event.id.clone()).collect::<BTreeSet<_>>();
-        for earlier in &tries[..index] {
-            let is_same_id = earlier.attempt.webhook_id == later.attempt.webhook_id;
-            if is_same_id && ids(earlier) != ids(later) {
-                broken.push(("I9", format!("one identity for {:?} and {:?}", earlier.events, later.events)));
-            }
-            let is_single = !earlier.is_array && !later.is_array;
-            if is_single && earlier.events == later.events && !shares_identity(later.events.iter().copied(), tries) {
-                if !is_same_id {
-                    broken.push(("I9", format!("two identities for {:?}", later.events)));
-                }
-                let is_retry = !earlier.delivered && earlier.ended.is_some_and(|(ended, _)| ended < later.sent.0);
-                let between = tries[..index].iter().any(|it| it.delivered && it.events == later.events);
-                // Attempts that overlap, after a lease, may each believe to be the first; the earliest stays.
-                let counts = later.attempt.number > earlier.attempt.number
-                    && later.attempt.received_at <= earlier.attempt.received_at;
-                if is_retry && !between && !counts {
-                    broken.push(("I9", format!("not counted on: {:?} {:?}", earlier.attempt, later.attempt)));
-                }
-            }
-        }
-    }
-}
-
-/// The checker must be able to fail: each of these histories breaks one invariant.
-mod tests {
-    use super::*;
-
-    fn event(id: u8) -> Event {
-        Event { id: id.to_string(), bytes: format!("{{{id}}}") }
-    }
-
-    fn received(request: usize, ids: &[u8]) -> Step {
-        Step::Received { request, events: ids.iter().map(|id| event(*id)).collect(), rejected: false }
-    }
-
-    fn sent(request: usize, body: &str, number: u32) -> Step {
-        let webhook_id = format!("id of {body}");
-        Step::Sent(Attempt {
-            request,
-            body: body.into(),
-            idempotency_key: webhook_id.clone(),
-            webhook_id,
-            number,
-            received_at: "1".into(),
-        })
-    }
-
-    fn ended(attempt: usize, delivered: bool) -> Step {
-        Step::Ended { attempt, delivered }
-    }
-
-    fn answered(request: usize, status: u16) -> Step {
-        Step::Answered { request, status }
-    }
-
-    #[track_caller]
-    fn check(steps: &[(u64, Step)], want: &[&str]) {
-        let steps = steps.iter().map(|(time, step)| (Duration::from_secs(*time), step.clone())).collect();
-        let history = History { lease: Duration::from_secs(10), window: Duration::from_secs(100), steps };
-        let broken = history.violations();
-        assert_eq!(broken.iter().map(|(name, _)| *name).collect::<Vec<_>>(), want, "{broken:?}");
-    }
-
-    fn at_once(steps: Vec<Step>) -> Vec<(u64, Step)> {
-        steps.into_iter().map(|step| (0, step)).collect()
-    }
-
-    /// One event, delivered and answered.
-    fn good() -> Vec<Step> {
-        vec![received(0, &[1]), sent(0, "{1}", 1), ended(0, true), answered(0, 200)]
-    }
-
-    #[test]
-    fn what_is_right_passes() {
-        check(&at_once(good()), &[]);
-        let retried = [sent(0, "{1}", 1), ended(0, false), answered(0, 502), received(1, &[1]), sent(1, "{1}", 2)];
-        let steps = [&[received(0, &[1])][..], &retried, &[ended(1, true), answered(1, 200)]].concat();
-        check(&at_once(steps), &[]);
-        let array = vec![received(0, &[1, 2, 3]), sent(0, "[{1},{3}]", 1), ended(0, false), answered(0, 503)];
-        check(&at_once(array), &[]);
-        let mut forgotten: Vec<_> = at_once(good());
-        forgotten.extend([(100, received(1, &[1])), (100, sent(1, "{1}", 1)), (100, ended(1, true))]);
-        check(&forgotten, &[]);
-        check(&at_once(vec![Step::Forged { request: 0, status: 401, unchanged: true }]), &[]);
-    }
-
-    #[test]
-    fn i_01_i_02_a_false_acknowledgement() {
-        check(&at_once(vec![received(0, &[1]), answered(0, 200)]), &["I1"]);
-        let early = vec![received(0, &[1]), sent(0, "{1}", 1), answered(0, 200), ended(0, true)];
-        check(&at_once(early), &["I1"]);
-        let failed = vec![received(0, &[1]), sent(0, "{1}", 1), ended(0, false), answered(0, 200)];
-        check(&at_once(failed), &["I1"]);
-        let half = vec![received(0, &[1, 2]), sent(0, "{1}", 1), ended(0, true), answered(0, 200)];
-        check(&at_once(half), &["I1"]);
-        let mut forgotten = at_once(good());
-        forgotten.extend([(100, received(1, &[1])), (100, answered(1, 200))]);
-        check(&forgotten, &["I2"]);
-    }
-
-    #[test]
-    fn i_04_i_05_i_06_too_many_attempts() {
-        let twice = vec![received(0, &[1]), received(1, &[1]), sent(0, "{1}", 1), sent(1, "{1}", 1), ended(0, false)];
-        check(&at_once(twice), &["I4"]);
-        let again = [good(), vec![received(1, &[1]), sent(1, "{1}", 1), ended(1, true), answered(1, 200)]].concat();
-        check(&at_once(again), &["I5", "I6"]);
-        // The late one settled nothing, so a second attempt was in order; the third was not.
-        let steps = [
-            (0, received(0, &[1])),
-            (0, sent(0, "{1}", 1)),
-            (11, received(1, &[1])),
-            (11, sent(1, "{1}", 1)),
-            (12, ended(0, true)),
-            (12, ended(1, true)),
-            (13, received(2, &[1])),
-            (13, answered(2, 200)),
-        ];
-        check(&steps, &[]);
-        check(&[&steps[..7], &[(13, sent(2, "{1}", 1)), (13, ended(2, true))]].concat(), &["I5", "I6"]);
-    }
-
-    #[test]
-    fn i_07_i_08_other_bytes_and_inventions() {
-        check(&at_once(vec![received(0, &[1]), sent(0, "{1} ", 1)]), &["I7"]);
-        for body in ["[{1},{1}]", "[{2},{1}]", "[{1}, {2}]", "[{1},{2}", "[]"] {
-            check(&at_once(vec![received(0, &[1, 2]), sent(0, body, 1)]), &["I7"]);
-        }
-        check(&at_once(vec![sent(7, "{1}", 1)]), &["I8"]);
-    }
-
-    #[test]
-    fn i_09_identities() {
-        let amended = |amend: &dyn Fn(&mut Attempt), id: u8, body: &str, want: &[&str]| {
-            let mut second = sent(1, body, 2);
-            if let Step::Sent(attempt) = &mut second {
-                amend(attempt);
-            }
-            let first = [received(0, &[1]), sent(0, "{1}", 1), ended(0, false)];
-            check(&at_once([&first[..], &[received(1, &[id]), second]].concat()), want);
-        };
-        amended(&|_| (), 1, "{1}", &[]);
-        amended(&|attempt| attempt.idempotency_key.push('x'), 1, "{1}", &["I9"]);
-        amended(&|attempt| attempt.number = 1, 1, "{1}", &["I9"]);
-        amended(&|attempt| attempt.received_at = "2".into(), 1, "{1}", &["I9"]);
-        let renamed = |attempt: &mut Attempt, name: &str| {
-            (attempt.webhook_id, attempt.idempotency_key) = (name.to_owned(), name.to_owned());
-        };
-        amended(&|attempt| renamed(attempt, "other"), 1, "{1}", &["I9"]);
-        amended(&|attempt| renamed(attempt, "id of {1}"), 2, "{2}", &["I9"]);
-    }
-
-    #[test]
-    fn i_15_a_rejected_batch() {
-        let rejected = Step::Received { request: 0, events: vec![event(1)], rejected: true };
-        check(&at_once(vec![rejected.clone(), answered(0, 400)]), &[]);
-        check(&at_once(vec![rejected.clone(), sent(0, "{1}", 1)]), &["I15"]);
-        let steps = vec![rejected, sent(0, "{1}", 1), ended(0, true), answered(0, 200)];
-        check(&at_once(steps), &["I15", "I15"]);
-    }
-
-    #[test]
-    fn i_16_i_19_forgeries_and_quiet_duplicates() {
-        check(&at_once(vec![Step::Forged { request: 0, status: 401, unchanged: false }]), &["I16"]);
-        check(&at_once(vec![Step::Forged { request: 0, status: 200, unchanged: true }]), &["I16"]);
-        check(&at_once([good(), vec![received(1, &[1]), answered(1, 503)]].concat()), &["I19"]);
-    }
+fn is_namesake(event: &Event, other: &Event) -> bool {
+    other.id == event.id && other.bytes != event.bytes
 }

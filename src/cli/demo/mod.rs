@@ -3,12 +3,12 @@
 
 mod acts;
 mod application;
+mod life;
 mod log;
 
 use std::{
     io::{self, IsTerminal as _, Write as _},
     path::Path,
-    sync::Arc,
 };
 
 use clap::Args;
@@ -19,6 +19,7 @@ use tracing::level_filters::LevelFilter;
 use self::{
     acts::{Act, How, SHOW, Scene},
     application::{Application, Arrived},
+    life::{Folder, Life},
     log::Log,
 };
 use super::{
@@ -28,7 +29,7 @@ use super::{
     wire::{Door, Reply},
 };
 use crate::{
-    app::{self, Ground, Running},
+    app,
     clock::SystemClock,
     config::{Environment, compile::Compiled},
     secret::Secret,
@@ -77,18 +78,23 @@ async fn show(options: &Options) -> Result<bool, String> {
     let secret = sample::random()?;
     let key = vouch::signing_key(&Secret::new(secret.clone()))?;
     let application = Application::start(key).await.map_err(|error| format!("no port for an application: {error}"))?;
-    let environment = environment(&application, secret)?;
+    let folder = Folder::new()?;
+    let environment = environment(&application, &folder, secret)?;
     let log = Log::default();
     let writer = log.clone();
     telemetry::init_with(LevelFilter::INFO, move || writer.clone()).map_err(|error| error.to_string())?;
-    let ground = Ground::new(Arc::new(SystemClock));
     // Once to run, and once for those who send.
-    let running = load(&environment, &mut |name, settings| ground.connect(name, settings))?;
+    let life = Life::begin(&environment).await?;
     let compiled = load(&environment, &mut app::nowhere)?;
-    let running = Running::start(running, &ground).await.map_err(|error| error.to_string())?;
-    let door = Door::of(running.listen.first().ok_or("the configuration listens nowhere")?);
-    let mut stage =
-        Stage { compiled: &compiled, door, application, log, is_pretty: io::stdout().is_terminal(), last: None };
+    let mut stage = Stage {
+        compiled: &compiled,
+        environment: &environment,
+        life: Some(life),
+        application,
+        log,
+        is_pretty: io::stdout().is_terminal(),
+        last: None,
+    };
 
     println!("hooksieve {}: config.example.toml at work, on loopback, with new secrets", env!("CARGO_PKG_VERSION"));
     println!("{:6}{:37}{:26}{:12}why", "", "sent", "answered", "app got");
@@ -98,9 +104,11 @@ async fn show(options: &Options) -> Result<bool, String> {
     }
     println!("\n{tally}");
     if options.keep {
-        stage.keep(&running).await?;
+        stage.keep().await?;
     }
-    running.drain().await;
+    if let Some(life) = stage.life.take() {
+        life.end().await;
+    }
     Ok(tally.wrong == 0)
 }
 
@@ -111,7 +119,7 @@ fn load(environment: &Environment, connect: &mut crate::config::compile::Connect
 }
 
 /// What the example leaves open: addresses, secrets, and limits that are reached within the show.
-fn environment(application: &Application, signing_secret: String) -> Result<Environment, String> {
+fn environment(application: &Application, folder: &Folder, signing_secret: String) -> Result<Environment, String> {
     let mut pairs = vec![("APP_SIGNING_SECRET", signing_secret)];
     for name in ["CAKEWALK_SECRET", "AWORK_TOKEN", "SKILLMINE_KEY", "ELAN_SECRET", "ACME_SECRET", "SHOP_SECRET"] {
         pairs.push((name, sample::random()?));
@@ -121,6 +129,7 @@ fn environment(application: &Application, signing_secret: String) -> Result<Envi
         ("HOOKSIEVE_UPSTREAMS__APP__URL", url("webhooks")),
         ("HOOKSIEVE_UPSTREAMS__BILLING__URL", url("billing")),
         ("CAKEWALK_PUBLIC_KEY", RECORDED_KEY.to_owned()),
+        ("HOOKSIEVE_JOURNAL__PATH", folder.path().join("journal.db").display().to_string()),
     ]);
     let more = [
         ("HOOKSIEVE_SERVER__LISTEN", "127.0.0.1:0"),
@@ -128,6 +137,7 @@ fn environment(application: &Application, signing_secret: String) -> Result<Envi
         ("HOOKSIEVE_SERVER__CLIENT_LIMIT__RATE", "1/s"),
         ("HOOKSIEVE_SERVER__CLIENT_LIMIT__BURST", "10"),
         ("HOOKSIEVE_ADMIN__LISTEN", "127.0.0.1:0"),
+        ("HOOKSIEVE_SOURCES__AWORK__DELIVERY__BACKOFF__FIRST", "200ms"),
         ("HOOKSIEVE_SOURCES__SKILLMINE__LIMIT__RATE", "1/s"),
         ("HOOKSIEVE_SOURCES__SKILLMINE__LIMIT__BURST", "10"),
         ("HOOKSIEVE_SOURCES__CAKEWALK_RSA__PATH", "/in/cakewalk-rsa"),
@@ -135,8 +145,6 @@ fn environment(application: &Application, signing_secret: String) -> Result<Envi
         ("HOOKSIEVE_SOURCES__CAKEWALK_RSA__SCHEME", "rsa"),
         ("HOOKSIEVE_SOURCES__CAKEWALK_RSA__SECRETS", "[{ env = \"CAKEWALK_PUBLIC_KEY\" }]"),
         ("HOOKSIEVE_SOURCES__CAKEWALK_RSA__UPSTREAM", "app"),
-        ("HOOKSIEVE_SOURCES__CAKEWALK_RSA__SCHEMA__ON_VIOLATION", "reject"),
-        ("HOOKSIEVE_SOURCES__CAKEWALK_RSA__SCHEMA__ON_UNKNOWN", "reject"),
     ];
     Ok(pairs.into_iter().chain(more.map(|(name, value)| (name, value.to_owned()))).collect())
 }
@@ -144,7 +152,9 @@ fn environment(application: &Application, signing_secret: String) -> Result<Envi
 /// The gateway that runs, and all who have to do with it.
 struct Stage<'a> {
     compiled: &'a Compiled,
-    door: Door,
+    environment: &'a Environment,
+    /// There is always one, but for the moment between two.
+    life: Option<Life>,
     application: Application,
     log: Log,
     /// Whether there is a terminal to show signs on.
@@ -180,7 +190,12 @@ impl Stage<'_> {
             .ok_or_else(|| format!("config.example.toml has no source {}", scene.source))?;
         for act in scene.acts {
             let ending = self.act(&stand_in, act).await?;
-            let got = if act.how.is_flood() { ending.accepted } else { act.got };
+            let got = match act.how {
+                How::Flood(_) | How::Guess(_) => ending.accepted,
+                // How often it fails before it is taken depends on how long a restart takes.
+                How::ThroughRestart(_) => ending.arrived.len().max(act.got),
+                _ => act.got,
+            };
             let is_right = ending.reply.status.as_u16() == act.status
                 && ending.why == act.why
                 && ending.arrived.len() == got
@@ -195,22 +210,45 @@ impl Stage<'_> {
     }
 
     async fn act(&mut self, stand_in: &StandIn<'_>, act: &Act) -> Result<Ending, String> {
-        if matches!(act.how, How::WhileDown(_)) {
-            self.application.fail_once();
+        match act.how {
+            How::WhileDown(_) => self.application.fails_once(),
+            How::ThroughRestart(_) => self.application.fails(true),
+            _ => {}
         }
         let (mut requests, mut accepted) = (0, 0);
         loop {
             let request = self.request(stand_in, act.how)?;
-            let reply = self.door.send(&request).await?;
+            let reply = self.life()?.door.send(&request).await?;
             self.last = Some(request);
             requests += 1;
             accepted += usize::from(reply.status.is_success());
             let is_enough = reply.status == StatusCode::TOO_MANY_REQUESTS || requests == FLOOD_MAX;
             let why = self.log.why();
             if is_enough || !act.how.is_flood() {
+                if matches!(act.how, How::ThroughRestart(_)) {
+                    self.restart().await?;
+                }
+                if reply.status == StatusCode::ACCEPTED {
+                    self.life()?.settled().await;
+                }
                 return Ok(Ending { reply, why, arrived: self.application.arrived(), requests, accepted });
             }
         }
+    }
+
+    /// Ends the gateway while the application fails, and begins it anew when that is well again.
+    async fn restart(&mut self) -> Result<(), String> {
+        if let Some(life) = self.life.take() {
+            life.until(|| self.application.has_more()).await;
+            life.end().await;
+        }
+        self.application.fails(false);
+        self.life = Some(Life::begin(self.environment).await?);
+        Ok(())
+    }
+
+    fn life(&self) -> Result<&Life, String> {
+        self.life.as_ref().ok_or_else(|| "the gateway does not run".to_owned())
     }
 
     fn request(&self, stand_in: &StandIn<'_>, how: How) -> Result<Received, String> {
@@ -218,7 +256,9 @@ impl Stage<'_> {
         match how {
             How::Right(types) => stand_in.sign(&batch(stand_in, types)?),
             How::Again => self.last.clone().ok_or_else(|| "nothing has been sent yet".to_owned()),
-            How::Flood(event_type) | How::WhileDown(event_type) => stand_in.sign(&one(event_type)?),
+            How::Flood(event_type) | How::ThroughRestart(event_type) | How::WhileDown(event_type) => {
+                stand_in.sign(&one(event_type)?)
+            }
             How::Forged(event_type) => stand_in.forge(&one(event_type)?),
             How::Unsigned(event_type) => Ok(one(event_type)?.unsigned()),
             How::Stale(event_type) => stand_in.stale(&one(event_type)?),
@@ -251,17 +291,20 @@ impl Stage<'_> {
     }
 
     /// Serves until somebody has seen enough.
-    async fn keep(&self, running: &Running) -> Result<(), String> {
+    async fn keep(&self) -> Result<(), String> {
         let stand_in =
             StandIn::of(self.compiled, "elan", &SystemClock).ok_or("config.example.toml has no source elan")?;
         let request = stand_in.sign(&stand_in.sample(None)?)?;
-        let Door::Url(url) = &self.door else { return Err("the show runs on TCP".to_owned()) };
+        let Door::Url(url) = &self.life()?.door else { return Err("the show runs on TCP".to_owned()) };
         let paths: Vec<_> = self.compiled.senders.values().map(|sender| sender.path.as_str()).collect();
         println!("\nStill serving; Ctrl-C ends it.");
         println!("  webhooks     {} at {}", url.to_string().trim_end_matches('/'), paths.join(" "));
-        println!("  metrics      http://{}/metrics", running.admin);
+        println!("  metrics      http://{}/metrics", self.life()?.running.admin);
         println!("  application  http://{}/", self.application.address);
-        println!("\nThis is an event of ELAN; sent twice, it is a duplicate:\n\n{}\n", self.door.curl(&request)?);
+        println!(
+            "\nThis is an event of ELAN; sent twice, it is a duplicate:\n\n{}\n",
+            self.life()?.door.curl(&request)?
+        );
         let _ = io::stdout().flush();
         self.log.show();
         let mut terminate =
@@ -311,6 +354,9 @@ impl Ending {
             [] => "-".to_owned(),
             [Arrived { status, .. }] if !status.is_success() => format!("1, says {}", status.as_u16()),
             [Arrived { attempt: 2.., .. }] => "1, 2nd try".to_owned(),
+            [Arrived { status, .. }, .., Arrived { attempt: 2.., .. }] if !status.is_success() => {
+                format!("{}, then 1", status.as_u16())
+            }
             arrived => arrived.len().to_string(),
         };
         format!("{mark:6}{sent:37}{answered:26}{got:12}{}", self.why)

@@ -12,7 +12,10 @@ use super::{
 };
 use crate::{
     config::compile::Sender,
-    gateway::source::{Active, Entry, MediaTypes, Mode, Plan, Source},
+    gateway::{
+        plan::Fate,
+        source::{Active, Entry, MediaTypes, Mode, Source},
+    },
     server,
     stages::{
         authenticate::Authentic,
@@ -238,14 +241,12 @@ impl Walk<'_> {
         let (mut verdicts, mut notes, mut targets) = (Vec::new(), Vec::new(), BTreeMap::<String, usize>::new());
         let mut offences = 0;
         for event in batch.events() {
-            let (verdict, offence) = match self.source.plan(authentic, event, size).0 {
-                Plan::Decided(verdict, offence) => (verdict, offence),
-                Plan::Deliver(parcel, offence) => {
-                    *targets.entry(parcel.target.name.to_string()).or_default() += 1;
-                    (Verdict::Forward, offence)
-                }
-            };
-            if let Some(offence) = offence {
+            let plan = self.source.plan(authentic, event, size).0;
+            let verdict = self.source.hoped_for(&plan);
+            if plan.fate == Fate::Deliver {
+                *targets.entry(plan.parcel.target.name.to_string()).or_default() += 1;
+            }
+            if let Some(offence) = plan.offence {
                 offences += 1;
                 let rule = offence.violation.map(|violation| format!(": {violation}")).unwrap_or_default();
                 notes.push(format!(

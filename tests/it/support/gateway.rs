@@ -19,11 +19,14 @@ use hooksieve::{
     clock::ManualClock,
     config::{Diagnostics, Environment},
     fetch::{BoxFuture, Failure, Fetch},
+    gateway::Journal,
     server::ListenOn,
     stages::schemes::published::Errand,
+    state::journal::{EntryId, Filter, Page, Row},
 };
 use jiff::Timestamp;
 use serde_json::Value;
+use tempfile::TempDir;
 use tracing::{level_filters::LevelFilter, subscriber::DefaultGuard};
 use tracing_subscriber::{Layer as _, filter::Targets, fmt, layer::SubscriberExt as _, registry};
 
@@ -31,6 +34,7 @@ use super::{
     application::{Application, Seen},
     publisher::Publisher,
     request::Request,
+    soon,
 };
 
 /// When the tests take place, in seconds since 1970: 2026-01-01T00:00:00Z.
@@ -55,6 +59,8 @@ pub(crate) struct Setup {
     now: i64,
     variables: Vec<(String, String)>,
     fetch: Arc<dyn Fetch>,
+    /// Where the journal is, if there is one.
+    journal: Option<Arc<TempDir>>,
 }
 
 /// One that runs.
@@ -77,7 +83,15 @@ impl Setup {
     pub(crate) fn new(text: &str) -> Self {
         let variables = [("K1", K1), ("K2", K2)].map(|(name, value)| (name.to_owned(), value.to_owned()));
         let (file, fetch) = ("hooksieve.toml".into(), Arc::new(Nowhere));
-        Self { text: text.to_owned(), file, now: T, variables: variables.into(), fetch }
+        Self { text: text.to_owned(), file, now: T, variables: variables.into(), fetch, journal: None }
+    }
+
+    /// With a journal of its own.
+    pub(crate) fn journal(mut self) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("hooksieve.db").display().to_string();
+        self.journal = Some(Arc::new(folder));
+        self.variable("HOOKSIEVE_JOURNAL__PATH", &path)
     }
 
     /// Another variable.
@@ -117,11 +131,12 @@ impl Setup {
         let subscriber = tracing::subscriber::set_default(log.subscriber());
         let application = Application::obliging().await;
         let clock = ManualClock::at(Timestamp::from_second(self.now).unwrap());
-        let ground = Ground::with(Arc::new(clock.clone()), self.fetch.clone());
+        let mut ground = Ground::with(Arc::new(clock.clone()), self.fetch.clone());
         let environment = self.environment(&application.address.to_string());
         let connect = &mut |name: &str, settings| ground.connect(name, settings);
         let (compiled, found) = load(&self.file, &self.text, &environment, false, connect);
         let Some(compiled) = compiled else { panic!("{}", found.render(false)) };
+        ground.open(&compiled).await?;
         let running = Running::start(compiled, &ground).await?;
         let [ListenOn::Tcp(address)] = running.listen[..] else { panic!("one listener") };
         Ok(Gateway {
@@ -166,8 +181,42 @@ impl Gateway {
         let connect = &mut |name: &str, settings| self.ground.connect(name, settings);
         let (compiled, found) = load(&self.setup.file, text, &environment, false, connect);
         let compiled = compiled.ok_or_else(|| found.render(false))?;
-        let _waits = self.running.reload(compiled, &self.ground);
-        Ok(())
+        self.running.reload(compiled, &self.ground).map(drop).map_err(str::to_owned)
+    }
+
+    /// Waits until nothing in the journal is to be delivered any more; what the application got since the last time.
+    pub(crate) async fn emptied(&self) -> Vec<Seen> {
+        soon(async {
+            while self.journal().store().stats().pending > 0 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        })
+        .await;
+        self.events()
+    }
+
+    /// Waits for the next request at the application.
+    pub(crate) async fn arrived(&self) -> Seen {
+        let seen = self.application.seen().await;
+        self.delivered.set(self.delivered.get() + 1);
+        seen
+    }
+
+    pub(crate) fn journal(&self) -> &Journal {
+        self.ground.journal.as_ref().expect("there is a journal")
+    }
+
+    /// Where it is.
+    pub(crate) fn journal_file(&self) -> PathBuf {
+        self.setup.journal.as_ref().expect("there is a journal").path().join("hooksieve.db")
+    }
+
+    /// What the journal has, the newest first.
+    pub(crate) async fn kept(&self) -> Vec<Row> {
+        // What is written behind the answer is written before what is asked for after it.
+        let now = hooksieve::clock::Clock::now(&self.clock);
+        assert!(!self.journal().store().discard(EntryId(0), now).await.unwrap());
+        self.journal().store().list(Filter::default(), Page::default()).await.unwrap()
     }
 
     /// Moves both clocks.
@@ -180,6 +229,16 @@ impl Gateway {
         let text = self.ground.telemetry.metrics.render();
         let series = text.lines().filter_map(|line| line.strip_prefix(metric)?.rsplit_once(' '));
         series.filter_map(|(labels, count)| Some((labels.to_owned(), count.parse().ok()?))).collect()
+    }
+
+    /// Waits until so much is counted.
+    pub(crate) async fn counted(&self, metric: &str, count: usize) {
+        soon(async {
+            while self.total(metric) < count {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        })
+        .await;
     }
 
     pub(crate) fn total(&self, metric: &str) -> usize {

@@ -10,10 +10,11 @@ use std::{
 
 use futures_util::future::Either;
 use hooksieve::{
+    clock::Now,
     stages::words::Refusal,
     state::{
         StoreError, StoreFuture,
-        claims::{ClaimStats, ClaimStore, Claimed, Claims, Standing, Token},
+        claims::{ClaimStats, ClaimStore, Claimed, Claims, Evidence, Standing, Token},
         key::{Digest, EventKey},
         memory::MemoryClaims,
     },
@@ -63,8 +64,15 @@ impl ClaimStore for Store {
         if self.down.load(Relaxed) { fails() } else { claimed }
     }
 
-    fn settle(&self, key: EventKey, token: Token, window: Duration, now: Instant) -> StoreFuture<'_, Standing> {
-        if self.full.load(Relaxed) { fails() } else { self.memory.settle(key, token, window, now) }
+    fn settle(
+        &self,
+        key: EventKey,
+        token: Token,
+        evidence: Evidence,
+        window: Duration,
+        now: Now,
+    ) -> StoreFuture<'_, Standing> {
+        if self.full.load(Relaxed) { fails() } else { self.memory.settle(key, token, evidence, window, now) }
     }
 
     fn give_back(&self, key: EventKey, token: Token, failure: Option<Refusal>) -> Standing {

@@ -63,7 +63,11 @@ impl Bench {
     }
 
     fn settle(&self, claim: Claim) -> Standing {
-        claim.settle(WINDOW, self.now()).now_or_never().expect("memory answers at once").unwrap()
+        claim
+            .settle(Evidence::Delivered, WINDOW, self.clock.now())
+            .now_or_never()
+            .expect("memory answers at once")
+            .unwrap()
     }
 }
 
@@ -256,7 +260,7 @@ async fn d_06_a_cancelled_delivery_gives_the_claim_back() {
 }
 
 /// A hundred tasks on several threads want the same event, and all have asked before the leader ends.
-async fn check_hundred_at_once(end: impl AsyncFn(Claim, Instant), concluded: Concluded) {
+async fn check_hundred_at_once(end: impl AsyncFn(Claim, Now), concluded: Concluded) {
     let bench = Bench::new(10);
     let asked = Arc::new(tokio::sync::Barrier::new(100));
     let mut twins = JoinSet::new();
@@ -278,14 +282,16 @@ async fn check_hundred_at_once(end: impl AsyncFn(Claim, Instant), concluded: Con
         }
     }
     assert_eq!((claims.len(), twins.len()), (1, 99));
-    end(claims.remove(0), bench.now()).await;
+    end(claims.remove(0), bench.clock.now()).await;
     assert_eq!(twins.join_all().await, vec![concluded; 99]);
     assert_eq!(bench.claims.stats().in_flight, 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn d_10_a_hundred_at_once_have_one_leader() {
-    let settle = async |claim: Claim, now| assert_eq!(claim.settle(WINDOW, now).await.unwrap(), Standing::Held);
+    let settle = async |claim: Claim, now| {
+        assert_eq!(claim.settle(Evidence::Delivered, WINDOW, now).await.unwrap(), Standing::Held);
+    };
     check_hundred_at_once(settle, Concluded::Settled).await;
 }
 

@@ -1,0 +1,430 @@
+//! The one who writes: takes calls as they come, many to a commit, and answers them after it.
+
+use std::{
+    mem,
+    sync::{Arc, PoisonError, mpsc},
+    time::{Duration, Instant},
+};
+
+use rusqlite::{Connection, ErrorCode};
+
+use super::{
+    OpenError, Settings, checkpoint,
+    command::{Command, Outcome},
+    connection,
+    lease::{Lessor, Unfit},
+    memory::{Draft, Memory},
+    place::Place,
+    shared::Shared,
+    time::{JournalTime, millis},
+    transaction::{Failure, Transaction},
+    upkeep::Upkeep,
+};
+use crate::{
+    clock::{Clock, Now},
+    fault,
+    state::journal::{JournalError, Lane, Leases, State},
+};
+
+/// After a failure, the first try to get a new file is made after this time, and each one after twice the time before.
+const RETRY_FIRST: Duration = Duration::from_secs(1);
+
+/// The longest time between two tries.
+const RETRY_MAX: Duration = Duration::from_mins(1);
+
+/// How often the writer looks after things without being called.
+const TICK: Duration = Duration::from_secs(1);
+
+/// The same, while there is much to look after.
+const BUSY_TICK: Duration = Duration::from_millis(20);
+
+/// A checkpoint begins when about so much was written ahead.
+const CHECKPOINT_AT: u64 = 8 << 20;
+
+/// What a commit writes ahead besides what it is for, roughly.
+const COMMIT_BYTES: u64 = 16 << 10;
+
+/// A journal that is open, and its connection.
+pub(super) struct Writer {
+    pub(super) place: Place,
+    /// `None` between one file and the next.
+    pub(super) db: Option<Connection>,
+    pub(super) settings: Settings,
+    pub(super) memory: Memory,
+    pub(super) shared: Arc<Shared>,
+    pub(super) clock: Arc<dyn Clock>,
+    time: JournalTime,
+    trouble: Option<Trouble>,
+    /// How long to wait after the next failure. It shrinks only when a commit succeeded.
+    pause: Duration,
+    upkeep: Upkeep,
+    upkeep_at: Instant,
+    /// Who does the long part of a checkpoint; nobody where there are no threads.
+    pub(super) checkpointer: Option<mpsc::Sender<()>>,
+    /// Bytes that were written ahead since the last checkpoint began, roughly; `None` while one is under way.
+    ahead: Option<u64>,
+}
+
+/// Why nothing can be written.
+#[derive(Debug)]
+struct Trouble {
+    reason: String,
+    retry_at: Instant,
+}
+
+/// What a transaction leads to.
+type Transacted = (Vec<Result<Outcome, JournalError>>, Draft, i64);
+
+impl Writer {
+    /// Opens the journal.
+    pub(super) fn open(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        let mut place = Place::take(&settings.path)?;
+        let db = connection::open(&mut place)?;
+        let memory = Memory::load(&db).map_err(|error| OpenError::sqlite(place.path(), &error))?;
+        let steady = clock.now().steady;
+        let time = JournalTime::resume(memory.elapsed, steady);
+        let shared = Arc::new(Shared::new(place.path()));
+        let mut writer = Self {
+            place,
+            db: Some(db),
+            settings,
+            memory,
+            shared,
+            clock,
+            time,
+            trouble: None,
+            pause: RETRY_FIRST,
+            upkeep: Upkeep::default(),
+            upkeep_at: steady,
+            checkpointer: None,
+            // Whoever had it open before may have left something.
+            ahead: Some(CHECKPOINT_AT),
+        };
+        let bytes = writer.place.weigh().map_err(|error| OpenError::io(writer.place.path(), &error))?;
+        writer.publish(bytes);
+        Ok(writer)
+    }
+
+    /// Does what was asked for, and answers.
+    pub(super) fn handle(&mut self, commands: Vec<Command>) {
+        let now = self.clock.now();
+        self.recover_if_due(now);
+        let (leases, writes): (Vec<_>, Vec<_>) =
+            commands.into_iter().partition(|one| matches!(one, Command::Lease { .. } | Command::LetGo { .. }));
+        if !writes.is_empty() {
+            self.write(writes);
+        }
+        if now.steady >= self.upkeep_at {
+            self.upkeep_at = now.steady + TICK;
+            self.write(vec![Command::Upkeep { at: self.upkeep, now }]);
+        }
+        for command in leases {
+            match command {
+                Command::Lease { lane, count, now, reply } => {
+                    if let Err(Ok(unread)) = reply.send(self.lease(&lane, count, now)) {
+                        // Whoever asked is gone: the events go back at once.
+                        unread.events.iter().for_each(|leased| self.memory.let_go(leased.id.0));
+                    }
+                }
+                Command::LetGo { entries } => entries.into_iter().for_each(|id| self.memory.let_go(id)),
+                _ => {}
+            }
+        }
+        let checkpointed = self.shared.checkpointed.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(done) = checkpointed {
+            self.finish_checkpoint(done);
+        }
+    }
+
+    /// How long the writer may wait for a call, at most.
+    pub(super) fn patience(&self) -> Duration {
+        if self.upkeep.more { BUSY_TICK } else { TICK }
+    }
+
+    fn write(&mut self, commands: Vec<Command>) {
+        if let Err(error) = self.ready() {
+            return commands.into_iter().for_each(|command| self.shared.refuse(command, &error));
+        }
+        fault::point("journal.before_append");
+        match self.transact(&commands) {
+            Ok((outcomes, draft, elapsed)) => {
+                fault::point("journal.after_commit");
+                self.committed(draft, elapsed);
+                for (command, outcome) in commands.into_iter().zip(outcomes) {
+                    match outcome {
+                        Ok(Outcome::Kept(at)) => self.kept_up(at),
+                        Ok(outcome) => command.answer(outcome),
+                        Err(error) => self.shared.refuse(command, &error),
+                    }
+                }
+            }
+            Err(error) => commands.into_iter().for_each(|command| self.shared.refuse(command, &error)),
+        }
+    }
+
+    /// All calls in one transaction: after it, all of them are safe, or none of them counts.
+    fn transact(&mut self, commands: &[Command]) -> Result<Transacted, JournalError> {
+        let done = self.attempt(commands);
+        match done {
+            Ok(transacted) => {
+                // What was committed into a file that nobody finds any more is not safe (D-55).
+                match self.place.weigh() {
+                    Ok(bytes) => self.shared.weighs(bytes),
+                    Err(error) => return Err(self.fail(error.to_string())),
+                }
+                Ok(transacted)
+            }
+            Err(error) => {
+                if let Some(db) = self.db.as_ref().filter(|db| !db.is_autocommit()) {
+                    // If this fails, too, the connection is of no use, and the next step finds that out.
+                    let _ = db.execute_batch("ROLLBACK");
+                }
+                Err(self.judge(&error))
+            }
+        }
+    }
+
+    fn attempt(&self, commands: &[Command]) -> rusqlite::Result<Transacted> {
+        let db = self.db.as_ref().expect("there is a file, or trouble");
+        db.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        let mut transaction = Transaction {
+            db,
+            memory: &self.memory,
+            settings: &self.settings,
+            draft: self.memory.draft(),
+            elapsed: self.memory.elapsed,
+            used: used(db)?,
+            full: self.full_disk(),
+        };
+        let mut outcomes = Vec::with_capacity(commands.len());
+        for command in commands {
+            let now = command.now().unwrap_or_else(|| self.clock.now());
+            transaction.elapsed = transaction.elapsed.max(self.time.at(now.steady));
+            outcomes.push(match transaction.apply(command, now) {
+                Ok(outcome) => Ok(outcome),
+                Err(Failure::Refused(error)) => Err(error),
+                Err(Failure::Sqlite(error)) => return Err(error),
+            });
+        }
+        transaction.finish()?;
+        let Transaction { draft, elapsed, .. } = transaction;
+        fault::point("journal.before_commit");
+        if fault::trips("journal.commit") {
+            return Err(failure(rusqlite::ffi::SQLITE_IOERR_FSYNC));
+        }
+        if fault::trips("journal.full") {
+            return Err(failure(rusqlite::ffi::SQLITE_FULL));
+        }
+        db.prepare_cached("COMMIT")?.execute([])?;
+        Ok((outcomes, draft, elapsed))
+    }
+
+    fn committed(&mut self, draft: Draft, elapsed: i64) {
+        self.pause = RETRY_FIRST;
+        self.ahead = self.ahead.map(|ahead| ahead + draft.written + COMMIT_BYTES);
+        self.checkpoint_if_due();
+        self.shared.committed(draft.appended, draft.damaged + draft.unreadable);
+        self.memory.adopt(draft, elapsed);
+        self.publish_counts();
+    }
+
+    fn lease(&mut self, lane: &Lane, count: usize, now: Now) -> Result<Leases, JournalError> {
+        self.ready()?;
+        let elapsed = self.time.at(now.steady).max(self.memory.elapsed);
+        let db = self.db.as_ref().expect("there is a file, or trouble");
+        let found = Lessor { db, memory: &mut self.memory, elapsed }.lease(lane, count);
+        let (leases, unfit) = found.map_err(|error| self.judge(&error))?;
+        self.set_aside(&unfit, now);
+        Ok(leases)
+    }
+
+    /// Entries that cannot be delivered do not stop others.
+    fn set_aside(&mut self, unfit: &Unfit, now: Now) {
+        // What is not where the index says may be where it does not say; but the same is not looked for twice.
+        let (lost, known): (Vec<_>, Vec<_>) = unfit.lost.iter().partition(|id| self.memory.suspect.insert(**id));
+        for id in known.into_iter().chain(&unfit.unreadable) {
+            tracing::error!(entry = id, "an entry of the journal cannot be read; it is not delivered");
+            self.memory.leased.insert(*id);
+            self.shared.damaged();
+        }
+        if !lost.is_empty() {
+            self.write(vec![Command::Reindex]);
+        }
+        let commands: Vec<_> = unfit.damaged.iter().map(|id| Command::SetAside { entry: *id, now }).collect();
+        if !commands.is_empty() {
+            // Until it is written down, they count as leased.
+            self.memory.leased.extend(&unfit.damaged);
+            self.write(commands);
+        }
+    }
+
+    /// What an error means; where pages are damaged, with what to do about it.
+    fn judge(&mut self, error: &rusqlite::Error) -> JournalError {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt) => self.fail(OpenError::sqlite(self.place.path(), error).to_string()),
+            _ => self.classify(error),
+        }
+    }
+
+    /// A step of the upkeep was made.
+    fn kept_up(&mut self, at: Upkeep) {
+        self.upkeep = at;
+        let now = self.clock.now().steady;
+        if at.more {
+            self.upkeep_at = now + BUSY_TICK;
+        }
+        let age = at.oldest_since().map(|since| millis(self.time.at(now) - since));
+        self.shared.oldest_pending(age.unwrap_or_default());
+    }
+
+    /// Begins a checkpoint, if much was written ahead.
+    fn checkpoint_if_due(&mut self) {
+        if self.ahead.is_none_or(|ahead| ahead < CHECKPOINT_AT) {
+            return;
+        }
+        self.ahead = None;
+        match &self.checkpointer {
+            // It ends after the writer does.
+            Some(checkpointer) => drop(checkpointer.send(())),
+            None => self.finish_checkpoint(Ok(())),
+        }
+    }
+
+    /// The short part of a checkpoint: what came while the long one ran.
+    fn finish_checkpoint(&mut self, done: rusqlite::Result<()>) {
+        self.ahead = Some(0);
+        if self.trouble.is_some() {
+            return;
+        }
+        let rest = done.and_then(|()| self.db.as_ref().map_or(Ok(()), checkpoint::passive));
+        match rest {
+            // What was written ahead stays where it is, and is as safe as before.
+            Err(error) if is_busy(&error) || is_full(&error) => {}
+            Err(error) => drop(self.fail(error.to_string())),
+            Ok(()) => {}
+        }
+    }
+
+    /// The journal can be written to.
+    fn ready(&self) -> Result<(), JournalError> {
+        match &self.trouble {
+            Some(trouble) => Err(JournalError::Failed(trouble.reason.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// What an error of SQLite means for those who wait, and for the file.
+    fn classify(&mut self, error: &rusqlite::Error) -> JournalError {
+        if is_full(error) {
+            // Nothing of the transaction is in the file, and no sync has failed.
+            return JournalError::Full("no space is left on its disk".into());
+        }
+        if is_busy(error) {
+            return JournalError::Failed("another program is writing to it".into());
+        }
+        self.fail(error.to_string())
+    }
+
+    /// The file is not to be trusted: nothing is written to it any more (I11).
+    fn fail(&mut self, reason: String) -> JournalError {
+        let now = self.clock.now().steady;
+        tracing::error!(reason, retry_in = ?self.pause, "the journal cannot be written");
+        self.trouble = Some(Trouble { reason: reason.clone(), retry_at: now + self.pause });
+        self.pause = (self.pause * 2).min(RETRY_MAX);
+        self.shared.trouble(Some(reason.clone()));
+        JournalError::Failed(reason)
+    }
+
+    /// Tries to get a file that can be trusted, if it is time to.
+    pub(super) fn recover_if_due(&mut self, now: Now) {
+        if self.trouble.as_ref().is_none_or(|trouble| now.steady < trouble.retry_at) {
+            return;
+        }
+        match self.recover() {
+            Ok(()) => {
+                tracing::info!("the journal can be written again, in a new file");
+                self.trouble = None;
+                self.shared.trouble(None);
+            }
+            Err(reason) => {
+                self.fail(reason);
+            }
+        }
+    }
+
+    fn recover(&mut self) -> Result<(), String> {
+        let shared = Arc::clone(&self.shared);
+        let _held = shared.checkpoint.lock().unwrap_or_else(PoisonError::into_inner);
+        self.place.retake().map_err(|error| error.to_string())?;
+        if fault::trips("journal.rewrite") {
+            return Err("the disk still fails".into());
+        }
+        if let Some(db) = &self.db {
+            self.place.rewrite(db).map_err(|error| error.to_string())?;
+        }
+        // From here on, the new file is the journal.
+        self.db = None;
+        self.place.finish_rewrite().map_err(|error| error.to_string())?;
+        let db = connection::open(&mut self.place).map_err(|error| error.to_string())?;
+        let memory = Memory::load(&db).map_err(|error| error.to_string())?;
+        let Memory { leased, turn, .. } = mem::replace(&mut self.memory, memory);
+        (self.memory.leased, self.memory.turn) = (leased, turn);
+        self.db = Some(db);
+        self.shared.replaced();
+        let bytes = self.place.weigh().map_err(|error| error.to_string())?;
+        self.publish(bytes);
+        Ok(())
+    }
+
+    /// Nothing more will come: what was written ahead goes into the file, so that there is one file to copy.
+    pub(super) fn close(self) {
+        let _held = self.shared.checkpoint.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.trouble.is_none()
+            && let Some(db) = &self.db
+            && let Err(error) = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+        {
+            tracing::warn!(%error, "the journal could not be tidied up; nothing is lost");
+        }
+    }
+
+    fn publish(&mut self, bytes: u64) {
+        self.shared.weighs(bytes);
+        self.publish_counts();
+    }
+
+    fn publish_counts(&self) {
+        self.shared.counts([State::Pending, State::Dead, State::Quarantined].map(|state| self.memory.total(state)));
+    }
+
+    /// Whether the disk is nearly full: what others do not find, they blame on us. On a large disk there is room as long
+    /// as the journal could grow to its full size once more.
+    fn full_disk(&self) -> Option<&'static str> {
+        let disk = rustix::fs::statvfs(self.place.directory()).ok()?;
+        let share = (disk.f_blocks / 100 * u64::from(self.settings.min_free_percent)).saturating_mul(disk.f_frsize);
+        let nearly = disk.f_bavail.saturating_mul(disk.f_frsize) < share.min(self.settings.max_size);
+        nearly.then_some("its disk is nearly full")
+    }
+}
+
+fn is_full(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DiskFull)
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+}
+
+/// Bytes of the file that are in use.
+fn used(db: &Connection) -> rusqlite::Result<u64> {
+    let number = |sql: &str| db.prepare_cached(sql)?.query_row([], |row| row.get::<_, i64>(0));
+    let pages = number("PRAGMA page_count")? - number("PRAGMA freelist_count")?;
+    Ok(u64::try_from(pages).unwrap_or(0) * u64::from(PAGE))
+}
+
+/// The size of a page, SQLite's own choice.
+const PAGE: u32 = 4096;
+
+/// What SQLite says when a step fails that a test lets fail.
+fn failure(code: i32) -> rusqlite::Error {
+    rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None)
+}
