@@ -1,5 +1,7 @@
 //! The composition root: from a configuration to a gateway that listens, and to its end.
 
+mod desk;
+
 use std::{
     io,
     path::Path,
@@ -12,6 +14,7 @@ use std::{
 
 use ipnet::IpNet;
 
+use self::desk::Office;
 use crate::{
     admin::{Admin, Probe},
     clock::{Clock, SystemClock},
@@ -166,6 +169,8 @@ pub struct Running {
     admin_shutdown: Shutdown,
     readiness: Arc<Readiness>,
     generations: Arc<Generations>,
+    office: Arc<Office>,
+    pages: Admin,
     doors: Doors,
     drain_delay: Duration,
     drain_timeout: Duration,
@@ -184,7 +189,7 @@ impl Doors {
     fn of(compiled: &Compiled) -> Self {
         Self {
             listen: compiled.listen.clone(),
-            admin: compiled.admin.clone(),
+            admin: compiled.admin.listen.clone(),
             max_connections: compiled.server.max_connections,
             trusted_proxies: compiled.server.trusted_proxies.clone(),
         }
@@ -214,12 +219,13 @@ impl Running {
         }
         let metrics = telemetry.metrics.clone();
         let doors = Doors::of(&compiled);
+        let office = Arc::new(Office::new(clock.clone(), metrics.clone(), None, &compiled));
         let generations = Arc::new(Generations::new(ground.gateway(compiled.sources, compiled.client_limit)));
         let mut listeners = Vec::new();
         for on in &compiled.listen {
             listeners.push(bind(on).await?);
         }
-        let admin_listener = bind(&compiled.admin).await?;
+        let admin_listener = bind(&compiled.admin.listen).await?;
         let admin = admin_listener.local()?;
 
         let connections = metrics.connections.clone();
@@ -232,8 +238,10 @@ impl Running {
             shutdown.tasks.spawn(async move { server.serve(listener).await });
         }
         let (readiness, admin_shutdown) = (Arc::new(Readiness::default()), Shutdown::new());
-        let pages = Admin::new(Vec::new(), readiness.clone(), metrics, admin_shutdown.clone());
-        admin_shutdown.tasks.spawn(async move { pages.serve(admin_listener).await });
+        let guard = compiled.admin.guard;
+        let pages = Admin::new(guard, readiness.clone(), office.clone(), metrics, admin_shutdown.clone());
+        let door = pages.clone();
+        admin_shutdown.tasks.spawn(async move { door.serve(admin_listener).await });
         Ok(Self {
             listen,
             admin,
@@ -241,6 +249,8 @@ impl Running {
             admin_shutdown,
             readiness,
             generations,
+            office,
+            pages,
             doors,
             drain_delay: compiled.drain_delay,
             drain_timeout: compiled.drain_timeout,
@@ -251,9 +261,14 @@ impl Running {
     /// belongs to the doors themselves waits for a restart. Whether there is something that waits.
     #[must_use = "the operator should know what waits for a restart"]
     pub fn reload(&self, compiled: Compiled, ground: &Ground) -> bool {
-        let waits = Doors::of(&compiled) != self.doors;
+        let doors = Doors::of(&compiled);
+        if doors.admin == self.doors.admin {
+            // Elsewhere the door may do without a token, and where it is now it may not.
+            self.pages.replace(compiled.admin.guard.clone());
+        }
+        self.office.replace(&compiled);
         self.generations.replace(ground.gateway(compiled.sources, compiled.client_limit));
-        waits
+        doors != self.doors
     }
 
     /// Says that it is not ready, goes on for the drain delay, then stops accepting and waits for the work under way.

@@ -220,6 +220,22 @@ pub enum Class {
     Refused,
 }
 
+impl Class {
+    /// Every class.
+    pub const ALL: &[Self] = &[Self::Ambiguous, Self::Delivered, Self::NotSent, Self::Refused];
+
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ambiguous => "ambiguous",
+            Self::Delivered => "delivered",
+            Self::NotSent => "not_sent",
+            Self::Refused => "refused",
+        }
+    }
+}
+
 /// Which pending events somebody wants to deliver.
 #[derive(Clone, Debug)]
 pub struct Lane {

@@ -9,10 +9,12 @@ use std::{
 };
 
 use hooksieve::{
-    admin::{Admin, Probe},
+    admin::{Admin, Desk, Guard, Probe, form::Overview},
     server::{ListenOn, Listener, Shutdown},
+    state::journal::{EntryId, JournalError, JournalFuture, JournalStore, Replay},
     telemetry::Metrics,
 };
+use jiff::Timestamp;
 
 use crate::support::wire::{Answer, Wire};
 
@@ -25,10 +27,36 @@ impl Probe for Draining {
     }
 }
 
+/// The desk of a gateway without a journal.
+struct Bare;
+
+impl Desk for Bare {
+    fn now(&self) -> Timestamp {
+        Timestamp::UNIX_EPOCH
+    }
+
+    fn sources(&self) -> Vec<Overview> {
+        Vec::new()
+    }
+
+    fn journal(&self) -> Option<&dyn JournalStore> {
+        None
+    }
+
+    fn replay(&self, _: EntryId, _: bool) -> JournalFuture<Replay> {
+        Box::pin(async { Err(JournalError::Failed(String::new())) })
+    }
+
+    fn discard(&self, _: EntryId) -> JournalFuture<bool> {
+        Box::pin(async { Err(JournalError::Failed(String::new())) })
+    }
+}
+
 async fn open(probe: Arc<Draining>, metrics: Arc<Metrics>) -> SocketAddr {
     let listener = Listener::bind(&"127.0.0.1:0".parse().unwrap()).await.unwrap();
     let Ok(ListenOn::Tcp(address)) = listener.local() else { unreachable!("it was bound to TCP") };
-    let admin = Admin::new(vec!["gw.internal".to_owned()], probe, metrics, Shutdown::new());
+    let guard = Guard { hosts: vec!["gw.internal".to_owned()], token: None };
+    let admin = Admin::new(guard, probe, Arc::new(Bare), metrics, Shutdown::new());
     tokio::spawn(async move { admin.serve(listener).await });
     address
 }
@@ -80,7 +108,28 @@ async fn o_22_only_for_those_who_mean_us() {
         ("GET /live/", "localhost", 404),
         ("POST /live", "localhost", 405),
         ("DELETE /metrics", "localhost", 405),
+        ("POST /deliveries", "localhost", 405),
+        ("GET /deliveries/1/replay", "localhost", 405),
+        ("GET /deliveries/1/", "localhost", 404),
+        ("POST /deliveries/1/replay", "evil.test", 421),
     ] {
-        assert_eq!(ask(address, line, host).await.status, want, "{line} {host}");
+        let answer = ask(address, line, host).await;
+        assert_eq!(answer.status, want, "{line} {host}");
+        assert_eq!(answer.header("cache-control"), Some("no-store"));
+        assert_eq!(answer.header("access-control-allow-origin"), None);
     }
+}
+
+#[tokio::test]
+async fn without_a_journal_there_is_no_delivery_log() {
+    let address = open(Arc::default(), Arc::default()).await;
+    for line in
+        ["GET /deliveries", "GET /deliveries/1", "POST /deliveries/1/replay?id=evt_1", "DELETE /deliveries/1?id=x"]
+    {
+        let answer = ask(address, line, "localhost").await;
+        assert_eq!(answer.status, 404, "{line}");
+        assert!(answer.text().contains("add `[journal]`"), "{}", answer.text());
+    }
+    let answer = ask(address, "GET /sources", "localhost").await;
+    assert_eq!((answer.status, answer.text()), (200, r#"{"sources":[]}"#));
 }

@@ -97,7 +97,8 @@ impl Context<'_> {
             credentials,
         };
         let provider = written.provider.as_ref().map(|id| id.value.clone());
-        Some((source, Sender { path: written.path.value.0.clone(), provider, rules }))
+        let schemes = written.auth.iter().map(|rule| rule.kind.value.as_str()).collect();
+        Some((source, Sender { path: written.path.value.0.clone(), provider, schemes, rules }))
     }
 
     fn greeter(&mut self, secrets: &Secrets) -> Option<Vec<crate::stages::greet::Handshake>> {

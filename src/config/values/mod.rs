@@ -9,7 +9,7 @@ use std::{fmt, path::PathBuf};
 use jiff::Timestamp;
 
 pub use self::{
-    address::{Cidr, Header, Listen, Url},
+    address::{Cidr, Header, HostName, Listen, Url},
     quantity::{Number, Rate, Size},
     text::{Glob, MediaType, MethodName, Pattern, Pointer, RequestPath, Selector, Template},
 };
