@@ -6,6 +6,8 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 #[doc(hidden)]
+pub mod fault;
+#[doc(hidden)]
 pub mod fuzzing;
 pub mod gateway;
 pub mod presets;

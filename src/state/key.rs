@@ -75,6 +75,13 @@ impl EventKey {
         id
     }
 
+    /// The bytes of the identity that a [`webhook_id`](Self::webhook_id) shows, if it is one.
+    #[must_use]
+    pub fn shown(webhook_id: &str) -> Option<[u8; 20]> {
+        let bytes = HEXLOWER.decode(webhook_id.strip_prefix("evt_")?.as_bytes()).ok()?;
+        bytes.try_into().ok()
+    }
+
     /// The 32 bytes.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 32] {

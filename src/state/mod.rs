@@ -10,12 +10,14 @@ use std::{error::Error, future::Ready};
 use futures_util::future::{BoxFuture, Either};
 
 pub mod claims;
+pub mod durable;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod journal;
 pub mod key;
 pub mod limits;
 pub mod memory;
+pub mod sqlite;
 
 /// What a store answers, now or later. Memory answers at once and without an allocation; other engines box a future.
 pub type StoreFuture<'a, T> = Either<Ready<Result<T, StoreError>>, BoxFuture<'a, Result<T, StoreError>>>;

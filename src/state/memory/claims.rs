@@ -22,7 +22,8 @@ use crate::{
     stages::words::Refusal,
     state::{
         StoreFuture, at_once,
-        claims::{ClaimStats, ClaimStore, Claimed, Concluded, Evidence, Standing, Token, Waiting},
+        claims::{ClaimStats, ClaimStore, Claimed, Concluded, Evidence, Standing, Token, WINDOW_MAX, Waiting},
+        journal,
         key::{Digest, EventKey},
     },
 };
@@ -95,6 +96,30 @@ impl MemoryClaims {
         }
     }
 
+    /// Takes in what was settled before a restart, the oldest first. Windows go on by civil time while a process is
+    /// down; a clock that was set back does not make one longer than it may be.
+    pub fn restore(&self, settled: impl IntoIterator<Item = journal::Settled>, now: Now) {
+        for journal::Settled { key, digest, until } in settled {
+            let left = Duration::try_from(until.duration_since(now.wall)).unwrap_or_default();
+            self.settled.insert(key, Settled { digest, until: now.steady + left.min(WINDOW_MAX) });
+        }
+    }
+
+    /// The end of the second phase. `evidence` learns which bytes were settled, before anybody else does.
+    pub(in crate::state) fn conclude(
+        &self,
+        key: EventKey,
+        token: Token,
+        window: Duration,
+        now: Now,
+        evidence: impl FnOnce(Digest),
+    ) -> Standing {
+        self.end(key, token, Concluded::Settled, |holder| {
+            self.settled.insert(key, Settled { digest: holder.digest, until: now.steady + window });
+            evidence(holder.digest);
+        })
+    }
+
     /// The first phase, in one step under the lock of the key: there is no moment between looking and claiming.
     fn take(&self, key: EventKey, digest: Digest, lease: Duration, now: Instant) -> Claimed<Token> {
         let mut shard = self.shard(&key);
@@ -164,9 +189,7 @@ impl ClaimStore for MemoryClaims {
         window: Duration,
         now: Now,
     ) -> StoreFuture<'_, Standing> {
-        at_once(self.end(key, token, Concluded::Settled, |holder| {
-            self.settled.insert(key, Settled { digest: holder.digest, until: now.steady + window });
-        }))
+        at_once(self.conclude(key, token, window, now, |_| ()))
     }
 
     fn give_back(&self, key: EventKey, token: Token, failure: Option<Refusal>) -> Standing {

@@ -1,0 +1,182 @@
+//! Bringing events into the journal.
+
+use std::collections::HashSet;
+
+use rusqlite::params;
+
+use super::{
+    memory::{Known, Slot},
+    record::{Course, Record, count},
+    transaction::{Failure, Transaction},
+};
+use crate::{
+    clock::Now,
+    stages::words::Verdict,
+    state::{
+        journal::{Appended, EntryId, JournalError, Settled, State, Tried},
+        key::{EventKey, OrderKey},
+    },
+};
+
+/// What a row costs besides its body, roughly: its part of the tables and indexes.
+const ROW_BYTES: usize = 700;
+
+impl Transaction<'_> {
+    /// See [`JournalStore::append`](crate::state::journal::JournalStore::append).
+    pub(super) fn append(
+        &mut self,
+        records: &[Record],
+        settled: &[Settled],
+        now: Now,
+    ) -> Result<Vec<Appended>, Failure> {
+        let bytes = records.iter().map(weight).sum();
+        if let Some(reason) = self.no_room(records.len(), bytes) {
+            return Err(Failure::Refused(JournalError::Full(reason)));
+        }
+        let mut met = HashSet::new();
+        let mut appended = Vec::with_capacity(records.len());
+        for record in records {
+            let entry = &record.entry;
+            let repeat = self.known(&entry.key).is_some_and(|known| known.covers(&entry.digest, now.wall));
+            if repeat || !met.insert((entry.key, entry.digest)) {
+                appended.push(Appended::Duplicate);
+            } else {
+                appended.push(Appended::New(EntryId(self.insert(record, None)?)));
+            }
+        }
+        for settled in settled {
+            self.settle(settled, now)?;
+        }
+        self.draft.bytes += bytes as u64;
+        self.draft.appended += appended.iter().filter(|one| matches!(one, Appended::New(_))).count() as u64;
+        Ok(appended)
+    }
+
+    /// See [`JournalStore::note`](crate::state::journal::JournalStore::note).
+    pub(super) fn note(&mut self, notes: &[(Record, u16, Option<Tried>)]) -> Result<(), Failure> {
+        for (record, answer, tried) in notes {
+            let id = self.insert(record, Some((*answer, tried.as_ref())))?;
+            if let Some(tried) = tried {
+                self.attempt(id, tried)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes that an identity has evidence, unless that is known already.
+    pub(super) fn settle(&mut self, settled: &Settled, now: Now) -> rusqlite::Result<()> {
+        if self.known(&settled.key).is_some_and(|known| known.covers(&settled.digest, now.wall)) {
+            return Ok(());
+        }
+        self.db.prepare_cached("INSERT INTO settled (key, digest, until) VALUES (?1, ?2, ?3)")?.execute(params![
+            settled.key.as_bytes(),
+            settled.digest.as_bytes(),
+            settled.until.as_microsecond()
+        ])?;
+        self.draft.settle(settled);
+        Ok(())
+    }
+
+    fn known(&self, key: &EventKey) -> Option<&Known> {
+        self.draft.settled.get(key).or_else(|| self.memory.settled.get(key))
+    }
+
+    /// Writes a row, and what is kept with it; `noted` is what the sender was told, for what is only noted.
+    fn insert(&mut self, record: &Record, noted: Option<(u16, Option<&Tried>)>) -> Result<i64, Failure> {
+        let entry = &record.entry;
+        let id = self.draft.next_id;
+        let source = self.name(&entry.source)?;
+        let upstream = entry.kept.as_ref().map(|kept| self.name(&kept.upstream)).transpose()?;
+        let order = entry.kept.as_ref().and_then(|kept| kept.order);
+        let state = if noted.is_some() { State::Noted } else { first_state(record)? };
+        let waits = state == State::Pending && order.is_some_and(|order| self.undecided(&order).unwrap_or(true));
+        let attempts = i64::from(noted.and_then(|(_, tried)| tried).map_or(0, |tried| tried.number));
+        let due = (state == State::Pending && !waits).then_some(self.elapsed);
+        let course = Course { state, due, since: self.elapsed, attempts, in_a_row: 0 };
+        self.db
+            .prepare_cached(
+                "INSERT INTO entry (id, received_at, source, event_type, key, digest, bytes, verdict, reason, pointer, \
+                 keyword, traceparent, upstream, order_key, fixed, state, due, since, attempts, in_a_row, seal, \
+                 last_status, answer) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, \
+                 ?17, ?18, ?19, ?20, ?21, ?22, ?23)",
+            )?
+            .execute(params![
+                id,
+                entry.received_at.as_microsecond(),
+                source,
+                entry.event_type,
+                entry.key.as_bytes(),
+                entry.digest.as_bytes(),
+                count(entry.bytes),
+                entry.verdict.as_str(),
+                entry.verdict.reason(),
+                entry.fault.as_ref().map(|fault| &fault.pointer),
+                entry.fault.as_ref().map(|fault| &fault.keyword),
+                entry.traceparent,
+                upstream,
+                order.as_ref().map(OrderKey::as_bytes),
+                record.fixed,
+                state.as_str(),
+                course.due,
+                course.since,
+                course.attempts,
+                course.in_a_row,
+                course.seal(id, record.fixed),
+                noted.and_then(|(_, tried)| tried).and_then(|tried| tried.status),
+                noted.map(|(answer, _)| answer),
+            ])?;
+        self.keep(id, record)?;
+        self.draft.next_id += 1;
+        self.draft.count(Slot { source, upstream: upstream.unwrap_or(0), state }, 1);
+        Ok(id)
+    }
+
+    /// Keeps what the delivery of an entry needs.
+    fn keep(&self, id: i64, record: &Record) -> rusqlite::Result<()> {
+        let Some(kept) = &record.entry.kept else { return Ok(()) };
+        self.db
+            .prepare_cached(
+                "INSERT INTO kept (entry, content_type, headers, strength, secret, position, total, body, seal) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            )?
+            .execute(params![
+                id,
+                kept.content_type.as_bytes(),
+                record.headers,
+                kept.strength.as_str(),
+                kept.secret,
+                kept.batch.map(|(position, _)| count(position)),
+                kept.batch.map(|(_, total)| count(total)),
+                &kept.body[..],
+                record.kept_seal
+            ])?;
+        Ok(())
+    }
+
+    /// Whether an earlier entry of the order is still to be decided.
+    fn undecided(&self, order: &OrderKey) -> rusqlite::Result<bool> {
+        let mut find =
+            self.db.prepare_cached("SELECT 1 FROM entry WHERE order_key = ?1 AND state = 'pending' LIMIT 1")?;
+        find.exists([order.as_bytes()])
+    }
+}
+
+/// Where an appended entry begins.
+fn first_state(record: &Record) -> Result<State, Failure> {
+    match record.entry.verdict {
+        Verdict::Queue if record.entry.kept.is_some() => Ok(State::Pending),
+        // It would be acknowledged, and never delivered.
+        Verdict::Queue => Err(Failure::Refused(JournalError::Failed("an event came without its bytes".into()))),
+        Verdict::Quarantine(_) => Ok(State::Quarantined),
+        Verdict::Forward
+        | Verdict::Duplicate
+        | Verdict::Drop(_)
+        | Verdict::Handshake
+        | Verdict::Reject(_)
+        | Verdict::Fail(_) => Ok(State::Noted),
+    }
+}
+
+fn weight(record: &Record) -> usize {
+    ROW_BYTES + record.headers.len() + record.entry.kept.as_ref().map_or(0, |kept| kept.body.len())
+}

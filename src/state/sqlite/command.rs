@@ -1,0 +1,143 @@
+//! What the writer is asked for.
+
+use tokio::sync::oneshot;
+
+use super::{
+    record::Record,
+    transaction::{Failure, Transaction},
+};
+use crate::{
+    clock::Now,
+    state::journal::{Appended, EntryId, Group, JournalError, Lane, Leases, Mark, Note, Replay, Settled, Tried},
+};
+
+/// Where an answer goes. Nobody may be waiting any more.
+pub(super) type Reply<T> = oneshot::Sender<Result<T, JournalError>>;
+
+/// One call of [`JournalStore`](crate::state::journal::JournalStore) that changes something, by its name there.
+#[derive(Debug)]
+pub(super) enum Command {
+    Append {
+        records: Vec<Record>,
+        settled: Vec<Settled>,
+        now: Now,
+        reply: Reply<Vec<Appended>>,
+    },
+    Note {
+        notes: Vec<(Record, u16, Option<Tried>)>,
+        now: Now,
+    },
+    Remember {
+        settled: Settled,
+    },
+    Answered {
+        entries: Vec<EntryId>,
+        status: u16,
+    },
+    Lease {
+        lane: Lane,
+        count: usize,
+        now: Now,
+        reply: Reply<Leases>,
+    },
+    Mark {
+        entry: EntryId,
+        mark: Mark,
+        now: Now,
+        reply: Reply<()>,
+    },
+    Replay {
+        entry: EntryId,
+        again: bool,
+        now: Now,
+        reply: Reply<Replay>,
+    },
+    Discard {
+        entry: EntryId,
+        now: Now,
+        reply: Reply<bool>,
+    },
+    /// An entry was found damaged.
+    SetAside {
+        entry: i64,
+        now: Now,
+    },
+}
+
+/// What a call led to.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    Appended(Vec<Appended>),
+    Replayed(Replay),
+    Discarded(bool),
+    Done,
+}
+
+impl Command {
+    pub(super) fn append(group: Group, now: Now, reply: Reply<Vec<Appended>>) -> Self {
+        let records = group.entries.into_iter().map(Record::new).collect();
+        Self::Append { records, settled: group.settled, now, reply }
+    }
+
+    pub(super) fn note(notes: Vec<Note>, now: Now) -> Self {
+        let note = |note: Note| (Record::new(note.entry), note.answer, note.attempt);
+        Self::Note { notes: notes.into_iter().map(note).collect(), now }
+    }
+
+    /// How much of a commit it fills.
+    pub(super) fn weight(&self) -> usize {
+        match self {
+            Self::Append { records, .. } => records.len().max(1),
+            Self::Note { notes, .. } => notes.len().max(1),
+            Self::Remember { .. }
+            | Self::Answered { .. }
+            | Self::Lease { .. }
+            | Self::Mark { .. }
+            | Self::Replay { .. }
+            | Self::Discard { .. }
+            | Self::SetAside { .. } => 1,
+        }
+    }
+
+    /// When it was called, where that matters.
+    pub(super) fn now(&self) -> Option<Now> {
+        match self {
+            Self::Append { now, .. }
+            | Self::Note { now, .. }
+            | Self::Lease { now, .. }
+            | Self::Mark { now, .. }
+            | Self::Replay { now, .. }
+            | Self::Discard { now, .. }
+            | Self::SetAside { now, .. } => Some(*now),
+            Self::Remember { .. } | Self::Answered { .. } => None,
+        }
+    }
+
+    /// Tells whoever asked that it is done, and safe.
+    pub(super) fn answer(self, outcome: Outcome) {
+        match (self, outcome) {
+            (Self::Append { reply, .. }, Outcome::Appended(appended)) => drop(reply.send(Ok(appended))),
+            (Self::Mark { reply, .. }, Outcome::Done) => drop(reply.send(Ok(()))),
+            (Self::Replay { reply, .. }, Outcome::Replayed(replay)) => drop(reply.send(Ok(replay))),
+            (Self::Discard { reply, .. }, Outcome::Discarded(discarded)) => drop(reply.send(Ok(discarded))),
+            (command, _) => drop(command),
+        }
+    }
+}
+
+impl Transaction<'_> {
+    /// Does what was asked for, as a part of this commit.
+    pub(super) fn apply(&mut self, command: &Command, now: Now) -> Result<Outcome, Failure> {
+        match command {
+            Command::Append { records, settled, .. } => self.append(records, settled, now).map(Outcome::Appended),
+            Command::Note { notes, .. } => self.note(notes).map(|()| Outcome::Done),
+            Command::Remember { settled } => Ok(self.settle(settled, now).map(|()| Outcome::Done)?),
+            Command::Answered { entries, status } => Ok(self.answered(entries, *status).map(|()| Outcome::Done)?),
+            Command::Lease { .. } => unreachable!("leases change nothing in the file"),
+            Command::Mark { entry, mark, .. } => self.mark(*entry, mark, now).map(|()| Outcome::Done),
+            Command::Replay { entry, again, .. } => self.replay(*entry, *again, now).map(Outcome::Replayed),
+            Command::Discard { entry, .. } => self.discard(*entry, now).map(Outcome::Discarded),
+            Command::SetAside { entry, .. } => Ok(self.set_aside(*entry, now.wall).map(|()| Outcome::Done)?),
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! What becomes of entries: by their deliveries, and by the operator's word.
+
+use std::time::Duration;
+
+use rusqlite::params;
+
+use super::{
+    record::{self, Course},
+    transaction::{Failure, Standing, Transaction},
+};
+use crate::{
+    clock::Now,
+    state::journal::{EntryId, Mark, Replay, State},
+};
+
+impl Transaction<'_> {
+    /// See [`JournalStore::mark`](crate::state::journal::JournalStore::mark).
+    pub(super) fn mark(&mut self, entry: EntryId, mark: &Mark, now: Now) -> Result<(), Failure> {
+        let id = entry.0;
+        self.draft.let_go.push(id);
+        let Some(standing) = self.standing(id, now.wall)? else { return Ok(()) };
+        let tried = match mark {
+            Mark::Delivered(tried) | Mark::Retry(tried, _) => Some(tried),
+            Mark::Dead(tried, _) => tried.as_ref(),
+            Mark::Postponed(_) => None,
+        };
+        if let Some(tried) = tried {
+            self.attempt(id, tried)?;
+            let mut write = self.db.prepare_cached("UPDATE entry SET last_status = ?2 WHERE id = ?1")?;
+            write.execute(params![id, tried.status])?;
+        }
+        let (state, due, death) = self.outcome(&standing, mark);
+        let made = i64::from(tried.is_some());
+        let Course { since, attempts, in_a_row, .. } = standing.course;
+        let course = Course { state, due, since, attempts: attempts + made, in_a_row: in_a_row + made };
+        self.set_course(id, &standing, course, death)?;
+        if state == State::Delivered && !self.settings.keep_bodies {
+            self.forget_body(id)?;
+        }
+        self.order_of(&standing, now)?;
+        Ok(())
+    }
+
+    /// State, due time and cause of death after a mark. An operator may have given the entry up in the meantime: then
+    /// it stays given up, unless the application took it after all.
+    fn outcome<'m>(&self, standing: &Standing, mark: &'m Mark) -> (State, Option<i64>, Option<&'m str>) {
+        let given_up = standing.course.state != State::Pending;
+        match mark {
+            Mark::Delivered(_) => (State::Delivered, None, None),
+            Mark::Retry(..) | Mark::Dead(..) | Mark::Postponed(_) if given_up => (standing.course.state, None, None),
+            Mark::Retry(_, after) | Mark::Postponed(after) => (State::Pending, Some(self.after(*after)), None),
+            Mark::Dead(_, reason) => (State::Dead, None, Some(reason)),
+        }
+    }
+
+    /// See [`JournalStore::replay`](crate::state::journal::JournalStore::replay).
+    pub(super) fn replay(&mut self, entry: EntryId, again: bool, now: Now) -> Result<Replay, Failure> {
+        let id = entry.0;
+        let Some(standing) = self.standing(id, now.wall)? else { return Ok(Replay::Missing) };
+        match standing.course.state {
+            State::Pending => return Ok(Replay::Waiting),
+            State::Delivered if !again => return Ok(Replay::Delivered),
+            State::Dead | State::Delivered | State::Discarded | State::Noted | State::Quarantined => {}
+        }
+        // What is damaged is as good as not kept (I8).
+        match record::read(self.db, id)? {
+            Some(Ok((_, entry))) if entry.kept.is_some() => {}
+            _ => return Ok(Replay::NoBody),
+        }
+        // Of what is only noted, the bytes are kept of nothing but deliveries.
+        if standing.course.state == State::Noted && !again {
+            return Ok(Replay::Delivered);
+        }
+        let due = standing.order.is_none().then_some(self.elapsed);
+        let attempts = standing.course.attempts;
+        let course = Course { state: State::Pending, due, since: self.elapsed, attempts, in_a_row: 0 };
+        self.set_course(id, &standing, course, None)?;
+        self.audit(id, now.wall, "replayed")?;
+        self.order_of(&standing, now)?;
+        Ok(Replay::Queued)
+    }
+
+    /// See [`JournalStore::discard`](crate::state::journal::JournalStore::discard).
+    pub(super) fn discard(&mut self, entry: EntryId, now: Now) -> Result<bool, Failure> {
+        let id = entry.0;
+        let Some(standing) = self.standing(id, now.wall)? else { return Ok(false) };
+        match standing.course.state {
+            State::Pending | State::Dead | State::Quarantined => {}
+            State::Delivered | State::Discarded | State::Noted => return Ok(false),
+        }
+        let course = Course { state: State::Discarded, due: None, ..standing.course };
+        self.set_course(id, &standing, course, None)?;
+        self.forget_body(id)?;
+        self.audit(id, now.wall, "given up")?;
+        self.order_of(&standing, now)?;
+        Ok(true)
+    }
+
+    /// See [`JournalStore::answered`](crate::state::journal::JournalStore::answered).
+    pub(super) fn answered(&self, entries: &[EntryId], status: u16) -> rusqlite::Result<()> {
+        let mut write = self.db.prepare_cached("UPDATE entry SET answer = ?2 WHERE id = ?1")?;
+        for entry in entries {
+            write.execute(params![entry.0, status])?;
+        }
+        Ok(())
+    }
+
+    /// A decision may let the next entry of the order be due.
+    fn order_of(&mut self, standing: &Standing, now: Now) -> rusqlite::Result<()> {
+        standing.order.as_ref().map_or(Ok(()), |order| self.advance(order, now.wall))
+    }
+
+    fn forget_body(&self, id: i64) -> rusqlite::Result<()> {
+        self.db.prepare_cached("DELETE FROM kept WHERE entry = ?1")?.execute([id])?;
+        Ok(())
+    }
+
+    /// The time of the journal's clock after a while.
+    fn after(&self, wait: Duration) -> i64 {
+        self.elapsed.saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX))
+    }
+}

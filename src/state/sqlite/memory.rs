@@ -1,0 +1,168 @@
+//! What the writer knows without asking the file: names, numbers, evidence, and what is leased.
+//!
+//! All of it but the leases is made from the file at every start, so there is nothing that could contradict it (D-41).
+//! It changes only after the commit that it belongs to: until then, changes are in a [`Draft`].
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+};
+
+use jiff::Timestamp;
+use rusqlite::Connection;
+
+use super::record;
+use crate::state::{
+    journal::{Settled, State},
+    key::{Digest, EventKey},
+};
+
+/// What is known of a settled identity.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Known {
+    pub(super) digest: Digest,
+    /// Microseconds of civil time.
+    pub(super) until: i64,
+}
+
+impl Known {
+    /// Whether an event with this digest is a repeat now.
+    pub(super) fn covers(&self, digest: &Digest, wall: Timestamp) -> bool {
+        self.digest == *digest && wall.as_microsecond() < self.until
+    }
+}
+
+/// Entries that are counted together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct Slot {
+    pub(super) source: i64,
+    /// 0 for what goes nowhere.
+    pub(super) upstream: i64,
+    pub(super) state: State,
+}
+
+/// What is known of the file.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    pub(super) names: HashMap<Arc<str>, i64>,
+    pub(super) tally: BTreeMap<Slot, i64>,
+    pub(super) settled: HashMap<EventKey, Known>,
+    /// Entries that are being delivered, or cannot be read.
+    pub(super) leased: HashSet<i64>,
+    /// How many events were leased since the start.
+    pub(super) turn: usize,
+    pub(super) next_id: i64,
+    /// Milliseconds of the journal's own clock, as they were committed last.
+    pub(super) elapsed: i64,
+}
+
+/// What a transaction changes in memory, once it is committed.
+#[derive(Debug, Default)]
+pub(super) struct Draft {
+    pub(super) names: HashMap<Arc<str>, i64>,
+    pub(super) tally: HashMap<Slot, i64>,
+    pub(super) settled: HashMap<EventKey, Known>,
+    pub(super) let_go: Vec<i64>,
+    pub(super) next_id: i64,
+    pub(super) appended: u64,
+    /// Bytes that were added, roughly.
+    pub(super) bytes: u64,
+    /// Entries that were found damaged.
+    pub(super) damaged: u64,
+    /// Whether the clock is to be written, or was.
+    pub(super) timed: bool,
+}
+
+impl Memory {
+    /// Reads everything from the file. Leases are a process's own, so there are none.
+    pub(super) fn load(db: &Connection) -> rusqlite::Result<Self> {
+        let mut memory = Self::default();
+        let (elapsed, next_id): (i64, i64) =
+            db.query_row("SELECT elapsed, next_id FROM clock", [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let last: Option<(i64, i64)> = db.query_row("SELECT max(id), since FROM entry", [], |row| {
+            Ok(row.get::<_, Option<i64>>(0)?.zip(row.get(1)?))
+        })?;
+        let (last_id, since) = last.unwrap_or_default();
+        memory.next_id = next_id.max(last_id + 1);
+        // Appends do not write the clock, because they carry it.
+        memory.elapsed = elapsed.max(since);
+        let mut names = db.prepare("SELECT text, id FROM name")?;
+        for name in names.query_map([], |row| Ok((row.get::<_, Arc<str>>(0)?, row.get(1)?)))? {
+            let (text, id) = name?;
+            memory.names.insert(text, id);
+        }
+        memory.load_tally(db)?;
+        let mut settled = db.prepare("SELECT key, digest, until FROM settled ORDER BY id")?;
+        let mut rows = settled.query([])?;
+        while let Some(row) = rows.next()? {
+            let known = Known { digest: Digest::from_bytes(row.get(1)?), until: row.get(2)? };
+            memory.settled.insert(EventKey::from_bytes(row.get(0)?), known);
+        }
+        Ok(memory)
+    }
+
+    /// Reads how many entries there are.
+    pub(super) fn load_tally(&mut self, db: &Connection) -> rusqlite::Result<()> {
+        self.tally.clear();
+        let mut tally = db.prepare("SELECT source, upstream, state, entries FROM tally")?;
+        let mut rows = tally.query([])?;
+        while let Some(row) = rows.next()? {
+            if let Some(state) = record::state(row.get_ref(2)?.as_str()?) {
+                self.tally.insert(Slot { source: row.get(0)?, upstream: row.get(1)?, state }, row.get(3)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// A transaction begins.
+    pub(super) fn draft(&self) -> Draft {
+        Draft { next_id: self.next_id, ..Draft::default() }
+    }
+
+    /// The transaction is safe.
+    pub(super) fn adopt(&mut self, draft: Draft, elapsed: i64) {
+        self.names.extend(draft.names);
+        self.settled.extend(draft.settled);
+        for (key, change) in draft.tally {
+            *self.tally.entry(key).or_default() += change;
+        }
+        for id in draft.let_go {
+            self.leased.remove(&id);
+        }
+        self.next_id = draft.next_id;
+        if draft.timed {
+            self.elapsed = elapsed;
+        }
+    }
+
+    /// Entries in a state, of all sources.
+    pub(super) fn total(&self, state: State) -> i64 {
+        self.tally.iter().filter(|(slot, _)| slot.state == state).map(|(_, entries)| entries).sum()
+    }
+
+    /// The sources that have entries to be delivered to an upstream.
+    pub(super) fn sources_for(&self, upstream: i64) -> impl Iterator<Item = i64> {
+        let waits = move |(slot, entries): &(&Slot, &i64)| {
+            slot.upstream == upstream && slot.state == State::Pending && **entries > 0
+        };
+        self.tally.iter().filter(waits).map(|(slot, _)| slot.source)
+    }
+}
+
+impl Draft {
+    /// So many more entries are counted there, or fewer.
+    pub(super) fn count(&mut self, slot: Slot, change: i64) {
+        *self.tally.entry(slot).or_default() += change;
+    }
+
+    /// How many more entries there are in a state, of all sources.
+    pub(super) fn total(&self, state: State) -> i64 {
+        self.tally.iter().filter(|(slot, _)| slot.state == state).map(|(_, change)| change).sum()
+    }
+
+    /// An identity has evidence, once this is committed.
+    pub(super) fn settle(&mut self, settled: &Settled) {
+        let known = Known { digest: settled.digest, until: settled.until.as_microsecond() };
+        self.settled.insert(settled.key, known);
+    }
+}

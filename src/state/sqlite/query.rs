@@ -1,0 +1,176 @@
+//! Looking into the journal, on a connection that cannot write.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use rusqlite::{
+    Connection, OptionalExtension as _, Row as SqlRow, ToSql, named_params,
+    types::{FromSqlError, FromSqlResult, ValueRef},
+};
+
+use super::record;
+use crate::state::{
+    journal::{Class, Detail, EntryId, Fault, Filter, Page, Row, Settled, Totals, Tried},
+    key::{Digest, EventKey},
+};
+
+/// What a [`Row`] is made from.
+const ROW: &str = "SELECT e.id, e.received_at, s.text, e.event_type, e.key, e.verdict, coalesce(e.death, e.reason), \
+     e.state, e.answer, u.text, e.attempts, e.last_status, e.bytes FROM entry e \
+     LEFT JOIN name s ON s.id = e.source LEFT JOIN name u ON u.id = e.upstream";
+
+/// See [`JournalStore::list`](crate::state::journal::JournalStore::list).
+pub(super) fn list(db: &Connection, filter: &Filter, page: Page) -> rusqlite::Result<Vec<Row>> {
+    let mut sql = ROW.to_owned();
+    let mut values: Vec<(&str, Box<dyn ToSql>)> = Vec::new();
+    let mut and = |condition: &str, name, value: Box<dyn ToSql>| {
+        sql.push_str(if values.is_empty() { " WHERE " } else { " AND " });
+        sql.push_str(condition);
+        values.push((name, value));
+    };
+    if let Some(source) = &filter.source {
+        and("e.source = (SELECT id FROM name WHERE text = :source)", ":source", Box::new(source.clone()));
+    }
+    if let Some(event_type) = &filter.event_type {
+        and("e.event_type = :type", ":type", Box::new(event_type.clone()));
+    }
+    if let Some(verdict) = &filter.verdict {
+        and("e.verdict = :verdict", ":verdict", Box::new(verdict.clone()));
+    }
+    if let Some(since) = filter.since {
+        and("e.received_at >= :since", ":since", Box::new(since.as_microsecond()));
+    }
+    if let Some(until) = filter.until {
+        and("e.received_at < :until", ":until", Box::new(until.as_microsecond()));
+    }
+    if let Some(webhook_id) = &filter.webhook_id {
+        let Some(start) = EventKey::shown(webhook_id) else { return Ok(Vec::new()) };
+        and("substr(e.key, 1, 20) = :key", ":key", Box::new(start));
+    }
+    if let Some(state) = filter.state {
+        // Written out, so that the index of what waits for an operator can be used.
+        sql.push_str(if values.is_empty() { " WHERE " } else { " AND " });
+        sql.extend(["e.state = '", state.as_str(), "'"]);
+    }
+    sql.push_str(" ORDER BY e.received_at DESC, e.id DESC LIMIT :limit OFFSET :offset");
+    values.push((":limit", Box::new(record::count(page.limit))));
+    values.push((":offset", Box::new(record::count(page.offset))));
+    let values: Vec<(&str, &dyn ToSql)> = values.iter().map(|(name, value)| (*name, value.as_ref())).collect();
+    db.prepare_cached(&sql)?.query_map(values.as_slice(), row)?.collect()
+}
+
+/// See [`JournalStore::show`](crate::state::journal::JournalStore::show).
+pub(super) fn show(db: &Connection, entry: EntryId) -> rusqlite::Result<Option<Detail>> {
+    let id = entry.0;
+    let Some(row) = db.query_row(&format!("{ROW} WHERE e.id = ?1"), [id], row).optional()? else { return Ok(None) };
+    let (digest, pointer, keyword, traceparent): (Vec<u8>, Option<String>, Option<String>, String) =
+        db.query_row("SELECT digest, pointer, keyword, traceparent FROM entry WHERE id = ?1", [id], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+        })?;
+    let kept: Option<(Vec<u8>, Vec<u8>)> = db
+        .query_row("SELECT body, content_type FROM kept WHERE entry = ?1", [id], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let (body, content_type) = kept.unzip();
+    Ok(Some(Detail {
+        row,
+        digest: data_encoding::HEXLOWER.encode(&digest),
+        fault: pointer.zip(keyword).map(|(pointer, keyword)| Fault { pointer, keyword }),
+        traceparent,
+        attempts: attempts(db, id)?,
+        audit: audit(db, id)?,
+        body: body.map(Bytes::from),
+        content_type: content_type.map(|value| String::from_utf8_lossy(&value).into_owned()),
+    }))
+}
+
+/// See [`JournalStore::totals`](crate::state::journal::JournalStore::totals). `bytes` is what the files weigh.
+pub(super) fn totals(db: &Connection, bytes: u64) -> rusqlite::Result<Totals> {
+    let mut entries = db.prepare_cached(
+        "SELECT n.text, t.state, sum(t.entries) FROM tally t JOIN name n ON n.id = t.source GROUP BY 1, 2 \
+         HAVING sum(t.entries) > 0 ORDER BY 1, 2",
+    )?;
+    let entry = |row: &SqlRow<'_>| Ok((row.get(0)?, word(row.get_ref(1)?, record::state)?, number(row.get(2)?)));
+    let mut pending = db.prepare_cached(
+        "SELECT n.text, sum(t.entries) FROM tally t JOIN name n ON n.id = t.upstream WHERE t.state = 'pending' \
+         GROUP BY 1 HAVING sum(t.entries) > 0 ORDER BY 1",
+    )?;
+    let settled: i64 = db.query_row("SELECT count(*) FROM settled", [], |row| row.get(0))?;
+    Ok(Totals {
+        entries: entries.query_map([], entry)?.collect::<Result<_, _>>()?,
+        settled: number(settled),
+        pending: pending.query_map([], |row| Ok((row.get(0)?, number(row.get(1)?))))?.collect::<Result<_, _>>()?,
+        bytes,
+    })
+}
+
+/// See [`JournalStore::remembered`](crate::state::journal::JournalStore::remembered).
+pub(super) fn remembered(db: &Connection, max: usize, wall: Timestamp) -> rusqlite::Result<Vec<Settled>> {
+    let mut select =
+        db.prepare_cached("SELECT key, digest, until FROM settled WHERE until > :now ORDER BY id DESC LIMIT :max")?;
+    let settled = |row: &SqlRow<'_>| {
+        Ok(Settled {
+            key: EventKey::from_bytes(row.get(0)?),
+            digest: Digest::from_bytes(row.get(1)?),
+            until: time(row, 2)?,
+        })
+    };
+    select.query_map(named_params! { ":now": wall.as_microsecond(), ":max": record::count(max) }, settled)?.collect()
+}
+
+fn row(row: &SqlRow<'_>) -> rusqlite::Result<Row> {
+    let key: [u8; 32] = row.get(4)?;
+    Ok(Row {
+        id: EntryId(row.get(0)?),
+        received_at: time(row, 1)?,
+        source: row.get::<_, Option<String>>(2)?.unwrap_or_default(),
+        event_type: row.get(3)?,
+        webhook_id: EventKey::from_bytes(key).webhook_id(),
+        verdict: row.get(5)?,
+        reason: row.get(6)?,
+        state: word(row.get_ref(7)?, record::state)?,
+        answer: row.get(8)?,
+        upstream: row.get(9)?,
+        attempts: row.get(10)?,
+        last_status: row.get(11)?,
+        bytes: usize::try_from(row.get::<_, i64>(12)?).unwrap_or_default(),
+    })
+}
+
+fn attempts(db: &Connection, id: i64) -> rusqlite::Result<Vec<Tried>> {
+    let class = |word: &str| Class::ALL.iter().copied().find(|class| class.as_str() == word);
+    let tried = |row: &SqlRow<'_>| {
+        Ok(Tried {
+            number: row.get(0)?,
+            at: time(row, 1)?,
+            class: word(row.get_ref(2)?, class)?,
+            status: row.get(3)?,
+            took: Duration::from_micros(number(row.get(4)?)),
+            error: row.get(5)?,
+        })
+    };
+    db.prepare_cached("SELECT number, at, class, status, took, error FROM attempt WHERE entry = ?1 ORDER BY number")?
+        .query_map([id], tried)?
+        .collect()
+}
+
+fn audit(db: &Connection, id: i64) -> rusqlite::Result<Vec<(Timestamp, String)>> {
+    db.prepare_cached("SELECT at, what FROM audit WHERE entry = ?1 ORDER BY id")?
+        .query_map([id], |row| Ok((time(row, 0)?, row.get(1)?)))?
+        .collect()
+}
+
+/// A count; none if it is negative.
+fn number(value: i64) -> u64 {
+    u64::try_from(value).unwrap_or(0)
+}
+
+fn time(row: &SqlRow<'_>, column: usize) -> rusqlite::Result<Timestamp> {
+    let micros: i64 = row.get(column)?;
+    Ok(Timestamp::from_microsecond(micros).unwrap_or(Timestamp::UNIX_EPOCH))
+}
+
+/// The member of a closed list that has the word in this column.
+fn word<T>(value: ValueRef<'_>, find: impl FnOnce(&str) -> Option<T>) -> FromSqlResult<T> {
+    find(value.as_str()?).ok_or(FromSqlError::InvalidType)
+}

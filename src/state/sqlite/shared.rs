@@ -1,0 +1,122 @@
+//! What callers and the writer both look at, without waiting for each other.
+
+use std::{
+    path::Path,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
+};
+
+use super::command::Command;
+use crate::state::journal::{JournalError, JournalStats};
+
+/// Numbers and the state of health.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) path: Box<Path>,
+    stats: Mutex<JournalStats>,
+    trouble: Mutex<Option<String>>,
+    /// How many files the journal has been in.
+    generation: AtomicU64,
+    /// Notes that wait for the writer.
+    pub(super) notes: AtomicUsize,
+    /// Entries that wait for the writer.
+    pub(super) waiting: AtomicUsize,
+}
+
+impl Shared {
+    pub(super) fn new(path: &Path) -> Self {
+        Self {
+            path: path.into(),
+            stats: Mutex::default(),
+            trouble: Mutex::default(),
+            generation: AtomicU64::new(0),
+            notes: AtomicUsize::new(0),
+            waiting: AtomicUsize::new(0),
+        }
+    }
+
+    pub(super) fn stats(&self) -> JournalStats {
+        *self.lock()
+    }
+
+    pub(super) fn current_trouble(&self) -> Option<String> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn trouble(&self, reason: Option<String>) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = reason;
+    }
+
+    pub(super) fn generation(&self) -> u64 {
+        self.generation.load(Relaxed)
+    }
+
+    /// The journal is in another file now.
+    pub(super) fn replaced(&self) {
+        self.generation.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn weighs(&self, bytes: u64) {
+        self.lock().bytes = bytes;
+    }
+
+    pub(super) fn counts(&self, counts: [i64; 3]) {
+        let [pending, dead, quarantined] = counts.map(|count| u64::try_from(count).unwrap_or(0));
+        let mut stats = self.lock();
+        (stats.pending, stats.dead, stats.quarantined) = (pending, dead, quarantined);
+    }
+
+    pub(super) fn committed(&self, appended: u64, damaged: u64) {
+        let mut stats = self.lock();
+        stats.commits += 1;
+        stats.appended += appended;
+        stats.damaged += damaged;
+    }
+
+    pub(super) fn notes_dropped(&self, notes: usize) {
+        self.lock().notes_dropped += notes as u64;
+    }
+
+    pub(super) fn append_failed(&self) {
+        self.lock().failed += 1;
+    }
+
+    /// Tells whoever asked that it was not done, and counts that.
+    pub(super) fn refuse(&self, command: Command, error: &JournalError) {
+        // Nobody may be waiting for the answer any more.
+        match command {
+            Command::Append { reply, .. } => {
+                self.append_failed();
+                let _ = reply.send(Err(error.clone()));
+            }
+            Command::Note { notes, .. } => self.notes_dropped(notes.len()),
+            Command::Remember { .. } => self.lock().remember_failed += 1,
+            Command::Answered { .. } | Command::SetAside { .. } => {}
+            Command::Lease { reply, .. } => drop(reply.send(Err(error.clone()))),
+            Command::Mark { reply, .. } => drop(reply.send(Err(error.clone()))),
+            Command::Replay { reply, .. } => drop(reply.send(Err(error.clone()))),
+            Command::Discard { reply, .. } => drop(reply.send(Err(error.clone()))),
+        }
+    }
+
+    /// The writer has begun with a call.
+    pub(super) fn taken(&self, command: &Command) {
+        match command {
+            Command::Append { records, .. } => drop(self.waiting.fetch_sub(records.len(), Relaxed)),
+            Command::Note { notes, .. } => drop(self.notes.fetch_sub(notes.len(), Relaxed)),
+            Command::Remember { .. }
+            | Command::Answered { .. }
+            | Command::Lease { .. }
+            | Command::Mark { .. }
+            | Command::Replay { .. }
+            | Command::Discard { .. }
+            | Command::SetAside { .. } => {}
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, JournalStats> {
+        self.stats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,103 @@
+//! Claims over restarts.
+
+use super::*;
+use crate::{
+    stages::words::Refusal,
+    state::{
+        claims::{Claim, Claimed, Claims, Evidence, LEASE_MIN, Standing, WINDOW_MAX},
+        durable::DurableClaims,
+    },
+};
+
+/// A gateway's claims, which begin anew with each life of its journal.
+struct Life {
+    bench: Bench,
+    claims: Claims,
+}
+
+impl Life {
+    fn new() -> Self {
+        Self::begin(Bench::new())
+    }
+
+    fn begin(mut bench: Bench) -> Self {
+        let journal = Arc::new(bench.journal.take().unwrap());
+        let store = done(DurableClaims::load(journal, 1_000, bench.now()).boxed()).unwrap();
+        Self { claims: Claims::new(Arc::new(store)), bench }
+    }
+
+    /// As after `kill -9`.
+    fn again(self) -> Self {
+        let Self { mut bench, claims } = self;
+        drop(claims);
+        bench.reopen();
+        Self::begin(bench)
+    }
+
+    fn claim(&self, id: &str, body: &str) -> Claimed {
+        let event = EventKey::new("shop", [id.as_bytes()]);
+        let claim = self.claims.claim(event, Digest::of(body.as_bytes()), LEASE_MIN, self.bench.now().steady);
+        claim.now_or_never().expect("memory answers at once").unwrap()
+    }
+
+    fn ours(&self, id: &str) -> Claim {
+        match self.claim(id, "body") {
+            Claimed::Ours(claim) => claim,
+            other => panic!("{id} is not new: {other:?}"),
+        }
+    }
+
+    fn deliver(&self, id: &str, window: Duration) {
+        let settled = self.ours(id).settle(Evidence::Delivered, window, self.bench.now());
+        settled.now_or_never().expect("memory answers at once").unwrap();
+    }
+}
+
+#[test]
+fn i_01_i_02_after_a_crash_evidence_decides() {
+    let life = Life::new();
+    life.deliver("delivered", WINDOW);
+    let in_flight = life.ours("in flight");
+    assert_eq!(life.ours("failed").give_back(Refusal::UpstreamError), Standing::Held);
+    drop(in_flight);
+    let life = life.again();
+    assert!(matches!(life.claim("delivered", "body"), Claimed::Settled));
+    assert!(matches!(life.claim("delivered", "other"), Claimed::Conflict));
+    assert!(matches!(life.claim("in flight", "body"), Claimed::Ours(_)));
+    assert!(matches!(life.claim("failed", "body"), Claimed::Ours(_)));
+}
+
+#[test]
+fn d_41_evidence_of_what_was_queued() {
+    let mut bench = Bench::new();
+    bench.queue("1");
+    bench.reopen();
+    let life = Life::begin(bench);
+    let text = String::from_utf8(body("1").to_vec()).unwrap();
+    assert!(matches!(life.claim("1", &text), Claimed::Settled));
+}
+
+#[test]
+fn windows_go_on_while_the_process_is_down() {
+    let life = Life::new();
+    life.deliver("1", WINDOW);
+    life.bench.wait(WINDOW - Duration::from_secs(1));
+    let life = life.again();
+    assert!(matches!(life.claim("1", "body"), Claimed::Settled));
+    life.bench.wait(Duration::from_secs(1));
+    assert!(matches!(life.claim("1", "body"), Claimed::Ours(_)));
+    let life = life.again();
+    assert!(matches!(life.claim("1", "body"), Claimed::Ours(_)));
+}
+
+#[test]
+fn d_52_a_clock_that_was_set_back_makes_no_window_longer_than_the_longest() {
+    let mut life = Life::new();
+    life.deliver("1", WINDOW);
+    life.bench.clock = ManualClock::at("2020-01-01T00:00:00Z".parse().unwrap());
+    let life = life.again();
+    life.bench.wait(WINDOW_MAX - Duration::from_secs(1));
+    assert!(matches!(life.claim("1", "body"), Claimed::Settled));
+    life.bench.wait(Duration::from_secs(1));
+    assert!(matches!(life.claim("1", "body"), Claimed::Ours(_)));
+}

@@ -1,0 +1,232 @@
+//! One commit in the making: what the calls of a group change in the file, and what they will have changed in memory.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::{
+    Settings,
+    memory::{Draft, Memory, Slot},
+    record::{Course, Damaged, count},
+};
+use crate::state::{
+    journal::{JournalError, State, Tried},
+    key::OrderKey,
+};
+
+/// The calls of a group, on their way to one commit.
+pub(super) struct Transaction<'a> {
+    pub(super) db: &'a Connection,
+    pub(super) memory: &'a Memory,
+    pub(super) settings: &'a Settings,
+    pub(super) draft: Draft,
+    /// Milliseconds of the journal's own clock; it never goes back.
+    pub(super) elapsed: i64,
+    /// Bytes of the file that are in use.
+    pub(super) used: u64,
+    /// Why no event can be taken, whatever the bounds say.
+    pub(super) full: Option<&'static str>,
+}
+
+/// Why a call was not done.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// It was refused before anything was written; the others of its group are not concerned.
+    Refused(JournalError),
+    /// The file did not take it: nothing of the group counts.
+    Sqlite(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+/// How an entry stands.
+#[derive(Debug)]
+pub(super) struct Standing {
+    source: i64,
+    upstream: Option<i64>,
+    pub(super) order: Option<OrderKey>,
+    pub(super) course: Course,
+    fixed: i64,
+}
+
+impl Transaction<'_> {
+    /// Reads how an entry stands. One that is damaged is set aside, and as good as not there.
+    pub(super) fn standing(&mut self, id: i64, wall: Timestamp) -> rusqlite::Result<Option<Standing>> {
+        let mut read = self.db.prepare_cached(
+            "SELECT id, fixed, seal, state, due, since, attempts, in_a_row, source, upstream, \
+             order_key FROM entry WHERE id = ?1",
+        )?;
+        let standing = |row: &rusqlite::Row<'_>| -> Result<Standing, Damaged> {
+            Ok(Standing {
+                course: Course::read(row)?,
+                fixed: row.get(1)?,
+                source: row.get(8)?,
+                upstream: row.get(9)?,
+                order: row.get::<_, Option<[u8; 32]>>(10)?.map(OrderKey::from_bytes),
+            })
+        };
+        match read.query_row([id], |row| Ok(standing(row))).optional()? {
+            Some(Ok(standing)) => Ok(Some(standing)),
+            Some(Err(Damaged)) => self.set_aside(id, wall).map(|()| None),
+            None => Ok(None),
+        }
+    }
+
+    /// Changes what becomes of an entry. `death` says why nothing more is tried.
+    pub(super) fn set_course(
+        &mut self,
+        id: i64,
+        from: &Standing,
+        to: Course,
+        death: Option<&str>,
+    ) -> rusqlite::Result<()> {
+        self.db
+            .prepare_cached(
+                "UPDATE entry SET state = ?2, due = ?3, since = ?4, attempts = ?5, in_a_row = ?6, seal = ?7, death = ?8 \
+                 WHERE id = ?1",
+            )?
+            .execute(params![
+                id,
+                to.state.as_str(),
+                to.due,
+                to.since,
+                to.attempts,
+                to.in_a_row,
+                to.seal(id, from.fixed),
+                death
+            ])?;
+        if from.course.state != to.state {
+            let slot = |state| Slot { source: from.source, upstream: from.upstream.unwrap_or(0), state };
+            self.draft.count(slot(from.course.state), -1);
+            self.draft.count(slot(to.state), 1);
+        }
+        self.draft.timed = true;
+        Ok(())
+    }
+
+    /// Sets a damaged entry aside: it is not delivered, and an operator hears of it (D-31).
+    pub(super) fn set_aside(&mut self, id: i64, wall: Timestamp) -> rusqlite::Result<()> {
+        let fixed: i64 = self.db.query_row("SELECT fixed FROM entry WHERE id = ?1", [id], |row| row.get(0))?;
+        let course = Course { state: State::Quarantined, due: None, since: self.elapsed, attempts: 0, in_a_row: 0 };
+        self.db.execute(
+            "UPDATE entry SET state = ?2, due = NULL, since = ?3, attempts = 0, in_a_row = 0, seal = ?4, \
+             death = 'corrupt' WHERE id = ?1",
+            params![id, course.state.as_str(), course.since, course.seal(id, fixed)],
+        )?;
+        self.audit(id, wall, "found damaged, and set aside")?;
+        self.draft.damaged += 1;
+        tracing::error!(entry = id, "an entry of the journal is damaged; it is set aside and not delivered");
+        Ok(())
+    }
+
+    /// A line for whoever asks what was done to an entry.
+    pub(super) fn audit(&self, id: i64, wall: Timestamp, what: &str) -> rusqlite::Result<()> {
+        let mut insert = self.db.prepare_cached("INSERT INTO audit (entry, at, what) VALUES (?1, ?2, ?3)")?;
+        insert.execute(params![id, wall.as_microsecond(), what])?;
+        Ok(())
+    }
+
+    /// Notes an attempt that was made.
+    pub(super) fn attempt(&self, id: i64, tried: &Tried) -> rusqlite::Result<()> {
+        self.db
+            .prepare_cached(
+                "INSERT OR REPLACE INTO attempt (entry, number, at, class, status, took, error) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            )?
+            .execute(params![
+                id,
+                tried.number,
+                tried.at.as_microsecond(),
+                tried.class.as_str(),
+                tried.status,
+                i64::try_from(tried.took.as_micros()).unwrap_or(i64::MAX),
+                tried.error
+            ])?;
+        Ok(())
+    }
+
+    /// The number of a name, which gets one if it has none.
+    pub(super) fn name(&mut self, text: &Arc<str>) -> rusqlite::Result<i64> {
+        if let Some(id) = self.memory.names.get(text).or_else(|| self.draft.names.get(text)) {
+            return Ok(*id);
+        }
+        let id = self.db.query_row("INSERT INTO name (text) VALUES (?1) RETURNING id", [text], |row| row.get(0))?;
+        self.draft.names.insert(Arc::clone(text), id);
+        Ok(id)
+    }
+
+    /// Lets the oldest undecided entry of an order be the one that is due, unless another one is under way (I14).
+    pub(super) fn advance(&mut self, order: &OrderKey, wall: Timestamp) -> rusqlite::Result<()> {
+        let mut find = self.db.prepare_cached(
+            "SELECT min(id), max(id) FILTER (WHERE due IS NOT NULL) FROM entry \
+             WHERE order_key = ?1 AND state = 'pending'",
+        )?;
+        let (oldest, due): (Option<i64>, Option<i64>) =
+            find.query_row([order.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let Some(oldest) = oldest.filter(|oldest| due != Some(*oldest)) else { return Ok(()) };
+        if let Some(due) = due {
+            if self.memory.leased.contains(&due) && !self.draft.let_go.contains(&due) {
+                return Ok(());
+            }
+            self.set_due(due, None, wall)?;
+        }
+        self.set_due(oldest, Some(self.elapsed), wall)
+    }
+
+    fn set_due(&mut self, id: i64, due: Option<i64>, wall: Timestamp) -> rusqlite::Result<()> {
+        let Some(standing) = self.standing(id, wall)? else { return Ok(()) };
+        let course = Course { due, ..standing.course };
+        self.set_course(id, &standing, course, None)
+    }
+
+    /// The last changes before the commit: how many entries there are, and where the clock stands.
+    pub(super) fn finish(&mut self) -> rusqlite::Result<()> {
+        if self.draft.damaged > 0 {
+            // A damaged row may say anything about its source and state, so counting up and down is of no use.
+            self.db.execute_batch(
+                "DELETE FROM tally; \
+                 INSERT INTO tally SELECT source, ifnull(upstream, 0), state, count(*) FROM entry GROUP BY 1, 2, 3;",
+            )?;
+        } else {
+            let mut add = self.db.prepare_cached(
+                "INSERT INTO tally VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET entries = entries + excluded.entries",
+            )?;
+            for (slot, change) in self.draft.tally.iter().filter(|(_, change)| **change != 0) {
+                add.execute(params![slot.source, slot.upstream, slot.state.as_str(), change])?;
+            }
+        }
+        if self.draft.timed || self.elapsed >= self.memory.elapsed + CLOCK_EVERY {
+            let mut write = self.db.prepare_cached("UPDATE clock SET elapsed = ?1, next_id = ?2")?;
+            write.execute([self.elapsed, self.draft.next_id])?;
+            self.draft.timed = true;
+        }
+        Ok(())
+    }
+
+    /// Whether there is no room for `bytes` more in `entries` entries, and why.
+    pub(super) fn no_room(&self, entries: usize, bytes: usize) -> Option<String> {
+        if let Some(full) = self.full {
+            return Some(full.to_owned());
+        }
+        let waiting: i64 = [State::Pending, State::Dead, State::Quarantined]
+            .into_iter()
+            .map(|state| self.memory.total(state) + self.draft.total(state))
+            .sum();
+        let mark = |bound: u64| bound - bound / 10;
+        let (bound, size) = (self.settings.max_entries, self.settings.max_size);
+        if u64::try_from(waiting + count(entries)).unwrap_or(0) > mark(bound) {
+            return Some(format!("{waiting} entries wait for the application or for you, and {bound} are the limit"));
+        }
+        (self.used + self.draft.bytes + bytes as u64 > mark(size))
+            .then(|| format!("{} bytes are in use, and {size} are the limit", self.used))
+    }
+}
+
+/// How many milliseconds the clock may be ahead of the file. What carries a time of its own, such as an entry that was
+/// just appended, needs no clock; and each commit that does not touch it is a page shorter.
+const CLOCK_EVERY: i64 = 1_000;

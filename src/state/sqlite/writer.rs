@@ -1,0 +1,325 @@
+//! The one who writes: takes calls as they come, many to a commit, and answers them after it.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use rusqlite::{Connection, ErrorCode};
+
+use super::{
+    OpenError, Settings,
+    command::{Command, Outcome},
+    connection,
+    lease::{Lessor, Unfit},
+    memory::{Draft, Memory},
+    place::Place,
+    shared::Shared,
+    transaction::{Failure, Transaction},
+};
+use crate::{
+    clock::{Clock, Now},
+    fault,
+    state::journal::{JournalError, Lane, Leases, State},
+};
+
+/// After a failure, the first try to get a new file is made after this time, and each one after twice the time before.
+const RETRY_FIRST: Duration = Duration::from_secs(1);
+
+/// The longest time between two tries.
+const RETRY_MAX: Duration = Duration::from_mins(1);
+
+/// A journal that is open, and its connection.
+pub(super) struct Writer {
+    pub(super) place: Place,
+    /// `None` between one file and the next.
+    pub(super) db: Option<Connection>,
+    pub(super) settings: Settings,
+    pub(super) memory: Memory,
+    pub(super) shared: Arc<Shared>,
+    pub(super) clock: Arc<dyn Clock>,
+    time: JournalTime,
+    trouble: Option<Trouble>,
+    /// How long to wait after the next failure. It shrinks only when a commit succeeded.
+    pause: Duration,
+}
+
+/// A clock that only runs while a process has the journal open (D-52).
+#[derive(Clone, Copy, Debug)]
+struct JournalTime {
+    /// Milliseconds that it had run before.
+    before: i64,
+    since: Instant,
+}
+
+impl JournalTime {
+    fn at(self, now: Instant) -> i64 {
+        let run = now.saturating_duration_since(self.since).as_millis();
+        self.before.saturating_add(i64::try_from(run).unwrap_or(i64::MAX))
+    }
+}
+
+/// Why nothing can be written.
+#[derive(Debug)]
+struct Trouble {
+    reason: String,
+    retry_at: Instant,
+}
+
+/// What a transaction leads to.
+type Transacted = (Vec<Result<Outcome, JournalError>>, Draft, i64);
+
+impl Writer {
+    /// Opens the journal.
+    pub(super) fn open(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        let mut place = Place::take(&settings.path)?;
+        let db = connection::open(&mut place)?;
+        let memory = Memory::load(&db).map_err(|error| OpenError::sqlite(place.path(), &error))?;
+        let time = JournalTime { before: memory.elapsed, since: clock.now().steady };
+        let shared = Arc::new(Shared::new(place.path()));
+        let mut writer =
+            Self { place, db: Some(db), settings, memory, shared, clock, time, trouble: None, pause: RETRY_FIRST };
+        let bytes = writer.place.weigh().map_err(|error| OpenError::io(writer.place.path(), &error))?;
+        writer.publish(bytes);
+        Ok(writer)
+    }
+
+    /// Does what was asked for, and answers.
+    pub(super) fn handle(&mut self, commands: Vec<Command>) {
+        self.recover_if_due(self.clock.now());
+        let (leases, writes): (Vec<_>, Vec<_>) =
+            commands.into_iter().partition(|command| matches!(command, Command::Lease { .. }));
+        if !writes.is_empty() {
+            self.write(writes);
+        }
+        for command in leases {
+            if let Command::Lease { lane, count, now, reply } = command {
+                // Whoever asked may be gone: then the events go back at once.
+                if let Err(Ok(leases)) = reply.send(self.lease(&lane, count, now)) {
+                    for leased in leases.events {
+                        self.memory.leased.remove(&leased.id.0);
+                    }
+                }
+            }
+        }
+    }
+
+    fn write(&mut self, commands: Vec<Command>) {
+        if let Err(error) = self.ready() {
+            return commands.into_iter().for_each(|command| self.shared.refuse(command, &error));
+        }
+        fault::point("journal.before_append");
+        match self.transact(&commands) {
+            Ok((outcomes, draft, elapsed)) => {
+                fault::point("journal.after_commit");
+                self.committed(draft, elapsed);
+                for (command, outcome) in commands.into_iter().zip(outcomes) {
+                    match outcome {
+                        Ok(outcome) => command.answer(outcome),
+                        Err(error) => self.shared.refuse(command, &error),
+                    }
+                }
+            }
+            Err(error) => commands.into_iter().for_each(|command| self.shared.refuse(command, &error)),
+        }
+    }
+
+    /// All calls in one transaction: after it, all of them are safe, or none of them counts.
+    fn transact(&mut self, commands: &[Command]) -> Result<Transacted, JournalError> {
+        let done = self.attempt(commands);
+        match done {
+            Ok(transacted) => {
+                // What was committed into a file that nobody finds any more is not safe (D-55).
+                match self.place.weigh() {
+                    Ok(bytes) => self.shared.weighs(bytes),
+                    Err(error) => return Err(self.fail(error.to_string())),
+                }
+                Ok(transacted)
+            }
+            Err(error) => {
+                if let Some(db) = self.db.as_ref().filter(|db| !db.is_autocommit()) {
+                    // If this fails, too, the connection is of no use, and the next step finds that out.
+                    let _ = db.execute_batch("ROLLBACK");
+                }
+                Err(self.classify(&error))
+            }
+        }
+    }
+
+    fn attempt(&self, commands: &[Command]) -> rusqlite::Result<Transacted> {
+        let db = self.db.as_ref().expect("there is a file, or trouble");
+        db.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        let mut transaction = Transaction {
+            db,
+            memory: &self.memory,
+            settings: &self.settings,
+            draft: self.memory.draft(),
+            elapsed: self.memory.elapsed,
+            used: used(db)?,
+            full: self.full_disk(),
+        };
+        let mut outcomes = Vec::with_capacity(commands.len());
+        for command in commands {
+            let now = command.now().unwrap_or_else(|| self.clock.now());
+            transaction.elapsed = transaction.elapsed.max(self.time.at(now.steady));
+            outcomes.push(match transaction.apply(command, now) {
+                Ok(outcome) => Ok(outcome),
+                Err(Failure::Refused(error)) => Err(error),
+                Err(Failure::Sqlite(error)) => return Err(error),
+            });
+        }
+        transaction.finish()?;
+        let Transaction { draft, elapsed, .. } = transaction;
+        fault::point("journal.before_commit");
+        if fault::trips("journal.commit") {
+            return Err(failed_sync());
+        }
+        db.prepare_cached("COMMIT")?.execute([])?;
+        Ok((outcomes, draft, elapsed))
+    }
+
+    fn committed(&mut self, draft: Draft, elapsed: i64) {
+        self.pause = RETRY_FIRST;
+        self.shared.committed(draft.appended, draft.damaged);
+        let recount = draft.damaged > 0;
+        self.memory.adopt(draft, elapsed);
+        if recount && let Some(db) = &self.db {
+            // It was counted anew in the file. If that cannot be read, the bounds are a little off until the next start.
+            let _ = self.memory.load_tally(db);
+        }
+        self.publish_counts();
+    }
+
+    fn lease(&mut self, lane: &Lane, count: usize, now: Now) -> Result<Leases, JournalError> {
+        self.ready()?;
+        let elapsed = self.time.at(now.steady).max(self.memory.elapsed);
+        let db = self.db.as_ref().expect("there is a file, or trouble");
+        let found = Lessor { db, memory: &mut self.memory, elapsed }.lease(lane, count);
+        let (leases, unfit) = found.map_err(|error| self.classify(&error))?;
+        self.set_aside(unfit, now);
+        Ok(leases)
+    }
+
+    /// Entries that cannot be delivered do not stop others.
+    fn set_aside(&mut self, unfit: Unfit, now: Now) {
+        for id in unfit.unreadable {
+            tracing::error!(entry = id, "an entry of the journal cannot be read; it is not delivered");
+            self.memory.leased.insert(id);
+            self.shared.committed(0, 1);
+        }
+        let commands: Vec<_> = unfit.damaged.iter().map(|id| Command::SetAside { entry: *id, now }).collect();
+        if !commands.is_empty() {
+            // Until it is written down, they count as leased.
+            self.memory.leased.extend(&unfit.damaged);
+            self.write(commands);
+        }
+    }
+
+    /// The journal can be written to.
+    fn ready(&self) -> Result<(), JournalError> {
+        match &self.trouble {
+            Some(trouble) => Err(JournalError::Failed(trouble.reason.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// What an error of SQLite means for those who wait, and for the file.
+    fn classify(&mut self, error: &rusqlite::Error) -> JournalError {
+        match error.sqlite_error_code() {
+            // Nothing of the transaction is in the file, and no sync has failed.
+            Some(ErrorCode::DiskFull) => JournalError::Full("no space is left on its disk".into()),
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                JournalError::Failed("another program is writing to it".into())
+            }
+            _ => self.fail(error.to_string()),
+        }
+    }
+
+    /// The file is not to be trusted: nothing is written to it any more (I11).
+    fn fail(&mut self, reason: String) -> JournalError {
+        let now = self.clock.now().steady;
+        tracing::error!(reason, retry_in = ?self.pause, "the journal cannot be written");
+        self.trouble = Some(Trouble { reason: reason.clone(), retry_at: now + self.pause });
+        self.pause = (self.pause * 2).min(RETRY_MAX);
+        self.shared.trouble(Some(reason.clone()));
+        JournalError::Failed(reason)
+    }
+
+    /// Tries to get a file that can be trusted, if it is time to.
+    pub(super) fn recover_if_due(&mut self, now: Now) {
+        if self.trouble.as_ref().is_none_or(|trouble| now.steady < trouble.retry_at) {
+            return;
+        }
+        match self.recover() {
+            Ok(()) => {
+                tracing::info!("the journal can be written again, in a new file");
+                self.trouble = None;
+                self.shared.trouble(None);
+            }
+            Err(reason) => {
+                self.fail(reason);
+            }
+        }
+    }
+
+    fn recover(&mut self) -> Result<(), String> {
+        self.place.retake().map_err(|error| error.to_string())?;
+        if let Some(db) = &self.db {
+            self.place.rewrite(db).map_err(|error| error.to_string())?;
+        }
+        // From here on, the new file is the journal.
+        self.db = None;
+        self.place.finish_rewrite().map_err(|error| error.to_string())?;
+        let db = connection::open(&mut self.place).map_err(|error| error.to_string())?;
+        let memory = Memory::load(&db).map_err(|error| error.to_string())?;
+        let Memory { leased, turn, .. } = std::mem::replace(&mut self.memory, memory);
+        (self.memory.leased, self.memory.turn) = (leased, turn);
+        self.db = Some(db);
+        self.shared.replaced();
+        let bytes = self.place.weigh().map_err(|error| error.to_string())?;
+        self.publish(bytes);
+        Ok(())
+    }
+
+    /// Nothing more will come: what was written ahead goes into the file, so that there is one file to copy.
+    pub(super) fn close(self) {
+        if self.trouble.is_none()
+            && let Some(db) = &self.db
+            && let Err(error) = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+        {
+            tracing::warn!(%error, "the journal could not be tidied up; nothing is lost");
+        }
+    }
+
+    fn publish(&mut self, bytes: u64) {
+        self.shared.weighs(bytes);
+        self.publish_counts();
+    }
+
+    fn publish_counts(&self) {
+        self.shared.counts([State::Pending, State::Dead, State::Quarantined].map(|state| self.memory.total(state)));
+    }
+
+    /// Whether the disk is nearly full: what others do not find, they blame on us.
+    fn full_disk(&self) -> Option<&'static str> {
+        let disk = rustix::fs::statvfs(self.place.directory()).ok()?;
+        let nearly = disk.f_bavail < disk.f_blocks / 100 * u64::from(self.settings.min_free_percent);
+        nearly.then_some("its disk is nearly full")
+    }
+}
+
+/// Bytes of the file that are in use.
+fn used(db: &Connection) -> rusqlite::Result<u64> {
+    let number = |sql: &str| db.prepare_cached(sql)?.query_row([], |row| row.get::<_, i64>(0));
+    let pages = number("PRAGMA page_count")? - number("PRAGMA freelist_count")?;
+    Ok(u64::try_from(pages).unwrap_or(0) * u64::from(PAGE))
+}
+
+/// The size of a page, SQLite's own choice.
+const PAGE: u32 = 4096;
+
+/// What SQLite says when a sync fails: for tests.
+fn failed_sync() -> rusqlite::Error {
+    let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_FSYNC);
+    rusqlite::Error::SqliteFailure(code, Some("disk I/O error".into()))
+}
