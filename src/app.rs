@@ -20,7 +20,7 @@ use crate::{
     clock::{Clock, SystemClock},
     config::{
         Configuration, Diagnostics, Environment, Input,
-        compile::{Compiled, Connect, Surroundings, compile},
+        compile::{self, Compiled, Connect, Premises, Surroundings, compile},
         read,
     },
     gateway::{Gateway, Generations, source::Source},
@@ -60,6 +60,16 @@ pub fn load(
     let Configuration { mut diagnostics, .. } = configuration;
     diagnostics.extend(found);
     (compiled.filter(|_| !diagnostics.has_errors()), diagnostics)
+}
+
+/// Finds out where the journal and the admin door of a configuration are, whatever is wrong with its sources.
+pub fn premises(file: &Path, text: &str, environment: &Environment) -> (Option<Premises>, Diagnostics) {
+    let presets = presets::all();
+    let name = file.display().to_string();
+    let configuration = read(&Input { name: &name, text, presets: &presets, environment });
+    let root = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let found = compile::premises(&configuration, environment, root);
+    (found, configuration.diagnostics)
 }
 
 /// The way to an upstream for commands that never go there.

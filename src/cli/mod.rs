@@ -16,8 +16,10 @@ macro_rules! println {
     }};
 }
 
+mod admin;
 mod check;
 mod demo;
+mod journal;
 mod presets;
 mod run;
 mod sample;
@@ -89,6 +91,15 @@ Examples:
 
 The exit code is 0 when every answer is 2xx; with --break, when what was sent is refused as it should be.")]
     Send(send::Options),
+    /// Look into the journal of deliveries, replay some, or give them up
+    #[command(after_help = "\
+Examples:
+  hooksieve journal list --state dead
+  hooksieve journal show 42
+  hooksieve journal replay --state dead --since 2h --dry-run
+
+Works while the gateway runs and while it does not. The exit code is 1 when something is not as it was asked for.")]
+    Journal(journal::Options),
     /// Run recorded requests through the configuration language, at the time they were recorded
     #[command(after_help = "Example: hooksieve test vectors/elan.json\n\nEnds with `N passed, M failed`.")]
     Test(test::Options),
@@ -118,6 +129,7 @@ pub fn main() -> ExitCode {
         Command::Check(options) => check::check(&options),
         Command::Presets(options) => presets::presets(&options),
         Command::Demo(options) => demo::demo(&options),
+        Command::Journal(options) => journal::journal(&options),
         Command::Send(options) => send::send(&options),
         Command::Test(options) => test::test(&options),
     };

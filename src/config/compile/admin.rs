@@ -1,11 +1,11 @@
 //! The operator's door: where it is, and whom it lets in.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{Surroundings, listen_on};
 use crate::{
     admin::{Guard, Settings},
-    config::{Configuration, Diagnostics, raw},
+    config::{Configuration, Diagnostics, Environment, raw, secrets::Vault},
     secret::Secret,
     server::ListenOn,
     stages::schemes::token::Fingerprint,
@@ -25,12 +25,13 @@ pub struct Premises {
 
 /// Finds out about the premises of a configuration that was read, whatever is wrong with its sources.
 #[must_use]
-pub fn premises(configuration: &Configuration, surroundings: &Surroundings<'_>) -> Option<Premises> {
+pub fn premises(configuration: &Configuration, environment: &Environment, root: &Path) -> Option<Premises> {
     let raw = configuration.raw.as_ref()?;
     let mut found = Diagnostics::default();
-    let token = raw.admin.token.as_ref().map(|token| surroundings.vault(false).one(token, &mut found));
+    let vault = Vault { environment, directory: root, allow_weak: false };
+    let token = raw.admin.token.as_ref().map(|token| vault.one(token, &mut found));
     Some(Premises {
-        journal: raw.journal.as_ref().map(|journal| surroundings.root.join(&journal.path.value)),
+        journal: raw.journal.as_ref().map(|journal| root.join(&journal.path.value)),
         admin: listen_on(&raw.admin.listen.value),
         token: if found.has_errors() { Err(found) } else { Ok(token.flatten()) },
     })

@@ -30,6 +30,7 @@ mod append;
 mod command;
 mod connection;
 mod error;
+mod glance;
 mod lease;
 mod mark;
 mod memory;
@@ -44,7 +45,7 @@ mod shared;
 mod transaction;
 mod writer;
 
-pub use self::error::OpenError;
+pub use self::{error::OpenError, glance::Glance};
 use self::{
     command::{Command, Reply},
     reader::{Query, Reader},

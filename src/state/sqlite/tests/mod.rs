@@ -20,6 +20,7 @@ use crate::{
 };
 
 mod claims;
+mod glance;
 mod life;
 
 const WINDOW: Duration = Duration::from_hours(24);

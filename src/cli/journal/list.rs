@@ -1,0 +1,104 @@
+//! `hooksieve journal list`
+
+use clap::Args;
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::{
+    place::Place,
+    select::Selection,
+    when::{age, moment},
+};
+use crate::{
+    admin::form::Delivery,
+    cli::{ConfigFile, Format, columns},
+    state::journal::{Page, Row, State},
+    telemetry::printable,
+};
+
+/// The longest event type and reason in a table, in characters.
+const CELL_MAX: usize = 40;
+
+/// What `list` can be told.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Options {
+    #[command(flatten)]
+    pub(super) file: ConfigFile,
+    #[command(flatten)]
+    selection: Selection,
+    /// How many at most
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    limit: u32,
+    /// How many of the newest are skipped
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    offset: u32,
+    /// How the list is printed
+    #[arg(long, value_enum, default_value = "text")]
+    pub(super) format: Format,
+}
+
+/// Prints a page of the delivery log.
+pub(super) fn list(place: &Place, options: &Options, format: Format) -> Result<u8, String> {
+    let filter = options.selection.filter(None, place.now)?;
+    let (limit, offset) = (options.limit as usize, options.offset as usize);
+    // One more than asked for tells whether there are more.
+    let mut rows = place.look()?.list(&filter, Page { limit: limit + 1, offset }).map_err(|error| error.to_string())?;
+    let more = rows.len() > limit;
+    rows.truncate(limit);
+    match format {
+        Format::Json => {
+            let rows: Vec<_> = rows.into_iter().map(Delivery::from).collect();
+            println!("{}", json!({ "deliveries": rows, "limit": limit, "offset": offset, "more": more }));
+        }
+        Format::Text if rows.is_empty() => eprintln!("no delivery matches"),
+        Format::Text => {
+            print!("{}", table(&rows, place.now));
+            if more {
+                eprintln!("there are more: --offset {}", offset + limit);
+            }
+            advise(&rows);
+        }
+    }
+    Ok(0)
+}
+
+/// The lines of the delivery log, aligned.
+pub(in crate::cli) fn table(rows: &[Row], now: Timestamp) -> String {
+    let headings = ["ID", "RECEIVED", "AGE", "SOURCE", "TYPE", "VERDICT", "STATE", "ANSWER", "TRIES", "LAST", "REASON"];
+    let number = |number: Option<u16>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
+    let lines = rows.iter().map(|row| {
+        [
+            row.id.0.to_string(),
+            moment(row.received_at),
+            age(row.received_at, now),
+            row.source.clone(),
+            row.event_type.as_deref().map_or_else(|| "-".to_owned(), cell),
+            row.verdict.clone(),
+            row.state.as_str().to_owned(),
+            number(row.answer),
+            row.attempts.to_string(),
+            number(row.last_status),
+            row.reason.as_deref().map_or_else(|| "-".to_owned(), cell),
+        ]
+    });
+    columns(headings, lines)
+}
+
+/// Fit for a terminal and for a column: a sender chose the words.
+fn cell(text: &str) -> String {
+    let text = printable(text);
+    match text.char_indices().nth(CELL_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.into_owned(),
+    }
+}
+
+/// What somebody may want to do next.
+fn advise(rows: &[Row]) {
+    let first = |state: State| rows.iter().find(|row| row.state == state);
+    if let Some(row) = first(State::Dead).or(first(State::Quarantined)) {
+        let (id, state) = (row.id.0, row.state.as_str());
+        eprintln!("next: `hooksieve journal show {id}`, then `hooksieve journal replay {id}` or `hooksieve journal drop {id}`");
+        eprintln!("      all of them: `hooksieve journal replay --state {state} --dry-run`");
+    }
+}
