@@ -33,9 +33,10 @@ pub(super) struct Answered {
 impl AdminDoor {
     /// As this configuration has it.
     pub(super) fn of(premises: &Premises, file: &Path) -> Result<Self, String> {
-        let token = premises.token.as_ref().map_err(|found| {
-            format!("the token of the admin listener cannot be used\n{}", found.render(false))
-        })?;
+        let token = premises
+            .token
+            .as_ref()
+            .map_err(|found| format!("the token of the admin listener cannot be used\n{}", found.render(false)))?;
         let authorization = token.as_ref().map(|token| {
             let value = HeaderValue::from_bytes(&[b"Bearer ", token.expose()].concat());
             let mut value = value.map_err(|_| "the token of the admin listener fits into no header".to_owned())?;
@@ -71,7 +72,10 @@ impl Answered {
     pub(super) fn problem(&self) -> String {
         let message = self.document["message"].as_str().unwrap_or("it does not say why");
         let help = if self.status == 401 {
-            format!("\n  help: the token of `[admin]` in {} must be the one it runs with; it reads the file on SIGHUP", self.file)
+            format!(
+                "\n  help: the token of `[admin]` in {} must be the one it runs with; it reads the file on SIGHUP",
+                self.file
+            )
         } else {
             String::new()
         };

@@ -73,11 +73,11 @@ pub(super) fn replay(place: &Place, options: &Replay) -> Result<u8, String> {
     }
     let keeper = place.keeper()?;
     let outcome = place.runtime.block_on(async {
-        let mut pace = interval(options.rate.per / options.rate.count);
-        pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut ticks = interval(options.rate.per / options.rate.count);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         each(selected, async |row| {
             if keeper.is_gateway() {
-                pace.tick().await;
+                ticks.tick().await;
             }
             keeper.replay(row, options.again).await
         })
@@ -95,7 +95,10 @@ pub(super) fn drop(place: &Place, options: &Drop) -> Result<u8, String> {
     if !options.yes && !selected.rows.is_empty() {
         print!("{}", table(&selected.rows[..selected.rows.len().min(SHOWN_MAX)], place.now));
         if !io::stdin().is_terminal() {
-            eprintln!("error: nobody can be asked whether to drop {}\n  help: say `--yes`", deliveries(selected.rows.len()));
+            eprintln!(
+                "error: nobody can be asked whether to drop {}\n  help: say `--yes`",
+                deliveries(selected.rows.len())
+            );
             return Ok(USAGE);
         }
         eprint!("Drop {} for good? The bytes are deleted. [y/N] ", deliveries(selected.rows.len()));
@@ -112,12 +115,14 @@ pub(super) fn drop(place: &Place, options: &Drop) -> Result<u8, String> {
 /// The deliveries that are meant; `None` when the command does not say which.
 fn choose(place: &Place, common: &Common, verb: &str) -> Result<Option<Selected>, String> {
     if common.names.is_empty() && common.selection.is_empty() && !common.all {
-        eprintln!("error: say which deliveries to {verb}\n  help: their numbers, a filter such as `--state dead`, or `--all`");
+        eprintln!(
+            "error: say which deliveries to {verb}\n  help: their numbers, a filter such as `--state dead`, or `--all`"
+        );
         return Ok(None);
     }
     let journal = place.look()?;
     if common.names.is_empty() {
-        let rows = common.selection.rows(&journal, place.now)?;
+        let rows = common.selection.rows(&journal)?;
         return Ok(Some(Selected { rows, missing: Vec::new() }));
     }
     named(&common.names, &journal).map(Some)

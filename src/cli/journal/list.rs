@@ -39,7 +39,7 @@ pub(super) struct Options {
 
 /// Prints a page of the delivery log.
 pub(super) fn list(place: &Place, options: &Options, format: Format) -> Result<u8, String> {
-    let filter = options.selection.filter(None, place.now)?;
+    let filter = options.selection.filter(None);
     let (limit, offset) = (options.limit as usize, options.offset as usize);
     // One more than asked for tells whether there are more.
     let mut rows = place.look()?.list(&filter, Page { limit: limit + 1, offset }).map_err(|error| error.to_string())?;
@@ -98,7 +98,9 @@ fn advise(rows: &[Row]) {
     let first = |state: State| rows.iter().find(|row| row.state == state);
     if let Some(row) = first(State::Dead).or(first(State::Quarantined)) {
         let (id, state) = (row.id.0, row.state.as_str());
-        eprintln!("next: `hooksieve journal show {id}`, then `hooksieve journal replay {id}` or `hooksieve journal drop {id}`");
+        eprintln!(
+            "next: `hooksieve journal show {id}`, then `hooksieve journal replay {id}` or `hooksieve journal drop {id}`"
+        );
         eprintln!("      all of them: `hooksieve journal replay --state {state} --dry-run`");
     }
 }

@@ -87,7 +87,9 @@ impl End {
             Self::Delivered => "left alone: delivered already, and `--again` would deliver twice",
             Self::NoBody => "left alone: the bytes are not kept, so there is nothing to send",
             Self::NotDropped => "left alone: only what is pending, dead or quarantined can be dropped",
-            Self::Other => "left alone: the running gateway has another delivery under this number. Does it run with this file?",
+            Self::Other => {
+                "left alone: the running gateway has another delivery under this number. Does it run with this file?"
+            }
             Self::Missing => "gone from the journal",
         }
     }

@@ -52,11 +52,8 @@ impl Place {
     pub(super) fn find(file: &ConfigFile) -> Result<Self, String> {
         let text = read(&file.config)?;
         let (premises, found) = app::premises(&file.config, &text, &Environment::of_process());
-        let Some(premises) = premises else {
+        let Some((premises, path)) = premises.and_then(|it| it.journal.clone().map(|path| (it, path))) else {
             complain(&found);
-            return Err(format!("error: {} cannot be read", file.config.display()));
-        };
-        let Some(path) = premises.journal.clone() else {
             let help = "add `[journal]` with `path = \"hooksieve.db\"`, or name the file that the gateway runs with by `-c FILE`";
             return Err(format!("error: there is no journal in {}\n  help: {help}", file.config.display()));
         };
@@ -102,8 +99,8 @@ impl Place {
     }
 
     fn exists(&self) -> Result<(), String> {
-        let is_missing = std::fs::symlink_metadata(&self.path)
-            .is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound);
+        let is_missing =
+            std::fs::symlink_metadata(&self.path).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound);
         if is_missing {
             let path = self.path.display();
             return Err(format!("there is no journal at {path}\n  help: the gateway makes it when it starts"));

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 
 use crate::{
     admin::query,
+    clock::{Clock as _, SystemClock},
     state::{
         journal::{EntryId, Filter, Page, Row, State},
         sqlite::Glance,
@@ -31,11 +32,11 @@ pub(super) struct Selection {
     #[arg(long, value_name = "WORD", value_parser = query::state)]
     state: Option<State>,
     /// Received at this time or later: `2026-11-26T02:00:00Z`, `2026-11-26 02:00` (UTC), or `2h` (ago)
-    #[arg(long, value_name = "TIME")]
-    since: Option<String>,
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    since: Option<Timestamp>,
     /// Received before this time, written likewise
-    #[arg(long, value_name = "TIME")]
-    until: Option<String>,
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    until: Option<Timestamp>,
     /// With this `webhook-id`
     #[arg(long, value_name = "ID")]
     id: Option<String>,
@@ -62,31 +63,30 @@ impl Selection {
     /// Whether no filter is given.
     pub(super) fn is_empty(&self) -> bool {
         let Self { source, event_type, verdict, state, since, until, id } = self;
-        [source, event_type, since, until, id].iter().all(|filter| filter.is_none())
-            && verdict.is_none()
-            && state.is_none()
+        [source, event_type, id].iter().all(|filter| filter.is_none())
+            && [since, until].iter().all(|filter| filter.is_none())
+            && (verdict.is_none() && state.is_none())
     }
 
     /// As the journal is asked; `state` where none was given.
-    pub(super) fn filter(&self, state: Option<State>, now: Timestamp) -> Result<Filter, String> {
-        let time = |text: &Option<String>| text.as_deref().map(|text| query::time(text, now)).transpose();
-        Ok(Filter {
+    pub(super) fn filter(&self, state: Option<State>) -> Filter {
+        Filter {
             source: self.source.clone(),
             event_type: self.event_type.clone(),
             verdict: self.verdict.map(str::to_owned),
             state: self.state.or(state),
             webhook_id: self.id.clone(),
-            since: time(&self.since)?,
-            until: time(&self.until)?,
-        })
+            since: self.since,
+            until: self.until,
+        }
     }
 
     /// Everything that fits; of what waits for an operator, where no state is given.
-    pub(super) fn rows(&self, journal: &Glance, now: Timestamp) -> Result<Vec<Row>, String> {
+    pub(super) fn rows(&self, journal: &Glance) -> Result<Vec<Row>, String> {
         let states: &[_] = if self.state.is_some() { &[None] } else { &[Some(State::Dead), Some(State::Quarantined)] };
         let mut rows = Vec::new();
         for state in states {
-            rows.extend(all(journal, &self.filter(*state, now)?)?);
+            rows.extend(all(journal, &self.filter(*state))?);
         }
         rows.sort_by_key(|row| row.id);
         Ok(rows)
@@ -142,6 +142,10 @@ pub(super) fn named(names: &[Name], journal: &Glance) -> Result<Selected, String
     selected.rows.sort_by_key(|row| row.id);
     selected.rows.dedup_by_key(|row| row.id);
     Ok(selected)
+}
+
+fn time(text: &str) -> Result<Timestamp, String> {
+    query::time(text, SystemClock.now().wall)
 }
 
 fn all(journal: &Glance, filter: &Filter) -> Result<Vec<Row>, String> {

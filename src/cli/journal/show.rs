@@ -59,7 +59,9 @@ pub(super) fn show(place: &Place, options: &Options, format: Format) -> Result<u
 /// Of none or of several lines with one name, the operator has to choose.
 fn several(name: &Name, rows: &[Row], now: Timestamp) -> u8 {
     if rows.is_empty() {
-        eprintln!("error: there is no delivery {name} in the journal\n  help: `hooksieve journal list` shows what is there");
+        eprintln!(
+            "error: there is no delivery {name} in the journal\n  help: `hooksieve journal list` shows what is there"
+        );
     } else {
         print!("{}", table(rows, now));
         eprintln!("error: {} deliveries have this `webhook-id`\n  help: name one by its number", rows.len());
@@ -70,7 +72,10 @@ fn several(name: &Name, rows: &[Row], now: Timestamp) -> u8 {
 /// Into a pipe as it is; for eyes so that nothing in it moves a cursor or turns the writing around.
 fn body(detail: &Detail) -> Result<u8, String> {
     let Some(bytes) = &detail.body else {
-        return Err(format!("the bytes of delivery {} are not kept\n  help: they are while it waits, and afterwards with `journal.bodies = \"all\"`", detail.row.id.0));
+        return Err(format!(
+            "the bytes of delivery {} are not kept\n  help: they are while it waits, and afterwards with `journal.bodies = \"all\"`",
+            detail.row.id.0
+        ));
     };
     let mut out = io::stdout();
     if out.is_terminal() {
@@ -161,8 +166,8 @@ fn attempts(detail: &Detail) -> String {
 }
 
 fn audit(detail: &Detail) -> String {
-    let lines: String = detail.audit.iter().map(|(at, what)| format!("{}  {what}\n", moment(*at))).collect();
-    indented("done to it", &lines)
+    let lines: Vec<_> = detail.audit.iter().map(|(at, what)| format!("{}  {what}", moment(*at))).collect();
+    indented("done to it", &lines.join("\n"))
 }
 
 fn indented(title: &str, lines: &str) -> String {

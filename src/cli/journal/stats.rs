@@ -44,7 +44,12 @@ pub(super) fn stats(place: &Place, format: Format) -> Result<u8, String> {
             for (upstream, count) in &totals.pending {
                 println!("{count} to be delivered to {upstream}");
             }
-            println!("{} identities are remembered; {} in {}", totals.settled, size(totals.bytes), place.path().display());
+            println!(
+                "{} identities are remembered; {} in {}",
+                totals.settled,
+                size(totals.bytes),
+                place.path().display()
+            );
             advise(&totals);
         }
     }
@@ -64,8 +69,9 @@ fn by_source(totals: &Totals) -> BySource {
 fn table(sources: &BySource) -> String {
     let states = [State::Pending, State::Dead, State::Quarantined, State::Delivered, State::Discarded, State::Noted];
     let line = |(source, counts): (&String, &BTreeMap<&str, u64>)| {
-        let [a, b, c, d, e, f] = states.map(|state| counts.get(state.as_str()).copied().unwrap_or(0).to_string());
-        [source.clone(), a, b, c, d, e, f]
+        let count = |state: State| counts.get(state.as_str()).copied().unwrap_or(0).to_string();
+        let mut cells = states.map(count).into_iter();
+        std::array::from_fn(|column| if column == 0 { source.clone() } else { cells.next().unwrap_or_default() })
     };
     columns(["SOURCE", "PENDING", "DEAD", "QUARANTINED", "DELIVERED", "DROPPED", "NOTED"], sources.iter().map(line))
 }

@@ -32,7 +32,11 @@ impl Glance {
             Kind::Newer { version } => return Err(OpenError::Newer { path, version, known: VERSION }),
             Kind::Ours { .. } => {
                 let error = "it is of an older version, or was never finished".to_owned();
-                return Err(OpenError::System { path, error, remedy: "start the gateway with it, which brings it up to date" });
+                return Err(OpenError::System {
+                    path,
+                    error,
+                    remedy: "start the gateway with it, which brings it up to date",
+                });
             }
             Kind::Foreign => return Err(OpenError::NotOurs { path }),
         }

@@ -45,13 +45,13 @@ mod shared;
 mod transaction;
 mod writer;
 
-pub use self::{error::OpenError, glance::Glance};
 use self::{
     command::{Command, Reply},
     reader::{Query, Reader},
     shared::Shared,
     writer::Writer,
 };
+pub use self::{error::OpenError, glance::Glance};
 use crate::{
     clock::{Clock, Now},
     state::journal::{

@@ -7,6 +7,7 @@ pub(crate) mod gateway;
 pub(crate) mod handler;
 pub(crate) mod request;
 pub(crate) mod senders;
+pub(crate) mod shell;
 pub(crate) mod store;
 pub(crate) mod wire;
 
