@@ -68,8 +68,9 @@ pub(super) async fn drop(desk: &dyn Desk, entry: EntryId, query: &str) -> Given 
     Err(refused(StatusCode::CONFLICT, "not_dropped", &message))
 }
 
-/// Makes sure that the entry is the one that was meant.
+/// Makes sure that there is a journal, and that the entry is the one that was meant.
 async fn expect(desk: &dyn Desk, entry: EntryId, terms: &Terms) -> Result<(), Answer> {
+    journal(desk)?;
     let Some(id) = &terms.id else { return Ok(()) };
     if find(desk, entry).await?.row.webhook_id == *id {
         return Ok(());

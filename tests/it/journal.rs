@@ -1,26 +1,19 @@
 //! The journal's commands, as an operator at night uses them.
 
-use std::{fs, future::Future, sync::Arc, time::Duration};
+use std::{fs, future::Future};
 
 use hooksieve::{
     clock::{Clock as _, SystemClock},
-    stages::{
-        schemes::Strength,
-        words::{Cause, Verdict},
-    },
     state::{
-        journal::{
-            Class, Entry, EntryId, Fault, Group, JournalError, JournalStore as _, Kept, Lane, Mark, Note, Replay, Tried,
-        },
-        key::{Digest, EventKey},
-        sqlite::{Settings, SqliteJournal},
+        journal::{EntryId, JournalStore as _, Replay},
+        sqlite::SqliteJournal,
     },
 };
-use http::HeaderValue;
 use serde_json::Value;
 
 use crate::support::{
     gateway::CANARY,
+    ledger::{a_bad_night, open_journal, webhook_id},
     shell::{Ran, Shell},
     soon,
 };
@@ -40,8 +33,6 @@ upstream = "app"
 colour = "green"
 "#;
 
-const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-
 /// A folder with a journal in it that nobody has open.
 fn left_behind(fill: impl AsyncFnOnce(&SqliteJournal)) -> Shell {
     let shell = Shell::with(CONFIG);
@@ -52,72 +43,11 @@ fn left_behind(fill: impl AsyncFnOnce(&SqliteJournal)) -> Shell {
 }
 
 fn open(shell: &Shell) -> SqliteJournal {
-    let settings = Settings { min_free_percent: 0, ..Settings::new(shell.folder.path().join("journal.db")) };
-    SqliteJournal::open(settings, Arc::new(SystemClock)).unwrap()
+    open_journal(shell.folder.path())
 }
 
 fn run<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(soon(future))
-}
-
-fn event(source: &str, id: &str, verdict: Verdict) -> Entry {
-    let body = format!("{{\"id\":\"{id}\",\"text\":\"{CANARY}\"}}");
-    Entry {
-        received_at: SystemClock.now().wall - Duration::from_mins(190),
-        source: source.into(),
-        event_type: Some("order.paid".to_owned()),
-        key: EventKey::new(source, [id.as_bytes()]),
-        digest: Digest::of(body.as_bytes()),
-        bytes: body.len(),
-        verdict,
-        fault: None,
-        traceparent: TRACE.to_owned(),
-        kept: Some(Kept {
-            body: body.into(),
-            content_type: HeaderValue::from_static("application/json"),
-            headers: Vec::new(),
-            strength: Strength::Verified,
-            secret: "1".into(),
-            batch: None,
-            upstream: "app".into(),
-            order: None,
-        }),
-    }
-}
-
-fn webhook_id(source: &str, id: &str) -> String {
-    EventKey::new(source, [id.as_bytes()]).webhook_id()
-}
-
-async fn append(journal: &SqliteJournal, entries: Vec<Entry>) {
-    let group = Group { entries, settled: Vec::new() };
-    journal.append(group, SystemClock.now()).await.unwrap();
-}
-
-/// Marks everything that is due as dead, after an attempt that was refused.
-async fn bury(journal: &SqliteJournal) {
-    let lane = Lane { upstream: "app".into(), except: Vec::new(), fresh_only: false };
-    for leased in journal.lease(lane, 100, SystemClock.now()).await.unwrap().events {
-        let at = SystemClock.now().wall - Duration::from_mins(125);
-        let (class, took) = (Class::Refused, Duration::from_millis(1_250));
-        let tried = Tried { at, number: leased.attempts + 1, class, status: Some(503), took, error: None };
-        let mark = Mark::Dead(Some(tried), "refused for 24 hours".to_owned());
-        journal.mark(leased.id, mark, SystemClock.now()).await.unwrap();
-    }
-}
-
-/// Two dead ones of `shop`, one that was set aside of `post`, a pending one, and a note.
-async fn a_bad_night(journal: &SqliteJournal) {
-    append(journal, vec![event("shop", "1", Verdict::Queue), event("shop", "2", Verdict::Queue)]).await;
-    bury(journal).await;
-    let mut odd = event("post", "3", Verdict::Quarantine(Cause::Schema));
-    odd.event_type = Some("\u{1b}[2J\u{202e}a type that somebody made far longer than any column".to_owned());
-    odd.fault = Some(Fault { pointer: "/text".to_owned(), keyword: "maxLength".to_owned() });
-    append(journal, vec![odd, event("shop", "4", Verdict::Queue)]).await;
-    let note = Entry { kept: None, ..event("shop", "1", Verdict::Duplicate) };
-    journal.note(vec![Note { entry: note, answer: 200, attempt: None }], SystemClock.now());
-    // A change is done after what was noted before it.
-    assert!(!journal.discard(EntryId(99), SystemClock.now()).await.unwrap());
 }
 
 /// What was printed, without what is another one each time.
@@ -312,6 +242,6 @@ fn a_journal_in_other_hands_is_changed_through_them() {
     assert_eq!(ids(&shell.expect(0, &["journal", "list", "--state", "dead", "--format", "json"])), [2, 1]);
     let ran = shell.expect(1, &["journal", "replay", "1"]);
     assert!(ran.err.contains("127.0.0.1:1 is not to be reached") && ran.err.contains("-c FILE"), "{}", ran.err);
-    let replay: Result<Replay, JournalError> = run(journal.replay(EntryId(1), false, SystemClock.now()));
+    let replay = run(journal.replay(EntryId(1), false, SystemClock.now()));
     assert_eq!(replay.unwrap(), Replay::Queued, "and nothing was done");
 }
