@@ -3,27 +3,40 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::state::journal::{Detail, Row, State, Tried};
 
 /// One line of the delivery log.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Delivery {
-    id: i64,
-    received_at: Timestamp,
-    source: String,
+    /// Its number in the journal.
+    pub id: i64,
+    /// When its request was received.
+    pub received_at: Timestamp,
+    /// The source it came to.
+    pub source: String,
+    /// Its event type, as sent.
     #[serde(rename = "type")]
-    event_type: Option<String>,
-    webhook_id: String,
-    verdict: String,
-    reason: Option<String>,
-    state: &'static str,
-    answer: Option<u16>,
-    upstream: Option<String>,
-    attempts: u32,
-    last_status: Option<u16>,
-    bytes: usize,
+    pub event_type: Option<String>,
+    /// Its identity.
+    pub webhook_id: String,
+    /// What became of it when it came.
+    pub verdict: String,
+    /// Why.
+    pub reason: Option<String>,
+    /// Where it stands.
+    pub state: String,
+    /// What its sender was told.
+    pub answer: Option<u16>,
+    /// Where it goes.
+    pub upstream: Option<String>,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// The status of the last one.
+    pub last_status: Option<u16>,
+    /// Its size.
+    pub bytes: usize,
 }
 
 /// The members of [`Delivery`], and what they mean.
@@ -166,7 +179,7 @@ impl From<Row> for Delivery {
             webhook_id: row.webhook_id,
             verdict: row.verdict,
             reason: row.reason,
-            state: row.state.as_str(),
+            state: row.state.as_str().to_owned(),
             answer: row.answer,
             upstream: row.upstream,
             attempts: row.attempts,

@@ -26,6 +26,7 @@ mod sample;
 mod send;
 mod sender;
 mod test;
+mod through;
 mod wire;
 
 use std::{
@@ -88,6 +89,7 @@ Examples:
   hooksieve send cakewalk --event test --to http://gateway.internal:8080
   hooksieve send elan --break signature --count 3
   hooksieve send acme --body order.json --curl
+  hooksieve send awork --through
 
 The exit code is 0 when every answer is 2xx; with --break, when what was sent is refused as it should be.")]
     Send(send::Options),

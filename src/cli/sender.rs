@@ -19,6 +19,7 @@ use crate::{
         selector::{Facts, Place},
         words::{Refusal, Verdict},
     },
+    state::key::EventKey,
 };
 
 /// Changes that are tried until one breaks the schema.
@@ -176,6 +177,18 @@ impl<'a> StandIn<'a> {
             Plan::Deliver(_, Some(offence)) => Some((offence.violation.is_some(), None)),
             Plan::Decided(..) | Plan::Deliver(..) => None,
         })
+    }
+
+    /// What the application knows the events of a request as; nothing, where that is not known before it arrives.
+    pub(super) fn identities(&self, request: &Received) -> Vec<String> {
+        let Entry::Admitted(authentic, _) = self.source.enter(request.clone(), self.clock.now().wall) else {
+            return Vec::new();
+        };
+        let Ok(batch) = self.source.split(&authentic) else { return Vec::new() };
+        let identity = |event| self.source.plan(&authentic, event, None).0.parcel()?.key;
+        let keys: Option<Vec<_>> = batch.events().map(identity).collect();
+        let keys = keys.filter(|_| !self.source.delivery.as_array).unwrap_or_default();
+        keys.iter().map(EventKey::webhook_id).collect()
     }
 
     fn event_type(&self, request: &Received, event: Value<'_>) -> Option<String> {

@@ -3,6 +3,7 @@
 use std::io::{self, BufRead as _, IsTerminal as _};
 
 use clap::Args;
+use jiff::Timestamp;
 use serde_json::json;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -13,6 +14,7 @@ use super::{
     select::{Name, Selected, Selection, named},
 };
 use crate::{
+    admin::form::Delivery,
     cli::{ConfigFile, Format, NO, USAGE},
     config::{Leaf as _, Rate},
     state::journal::Row,
@@ -93,7 +95,7 @@ pub(super) fn drop(place: &Place, options: &Drop) -> Result<u8, String> {
         return Ok(dry_run(place, &options.common, &selected, "dropped"));
     }
     if !options.yes && !selected.rows.is_empty() {
-        print!("{}", table(&selected.rows[..selected.rows.len().min(SHOWN_MAX)], place.now));
+        print!("{}", first(&selected.rows, place.now));
         if !io::stdin().is_terminal() {
             eprintln!(
                 "error: nobody can be asked whether to drop {}\n  help: say `--yes`",
@@ -135,18 +137,21 @@ fn dry_run(place: &Place, common: &Common, selected: &Selected, done: &str) -> u
             println!("{}", json!({ "dry_run": true, "matched": ids, "missing": selected.missing }));
         }
         Format::Text => {
-            let shown = selected.rows.len().min(SHOWN_MAX);
-            if shown > 0 {
-                print!("{}", table(&selected.rows[..shown], place.now));
-            }
-            if shown < selected.rows.len() {
-                println!("… and {} more", selected.rows.len() - shown);
+            if !selected.rows.is_empty() {
+                print!("{}", first(&selected.rows, place.now));
             }
             println!("{} would be {done}", deliveries(selected.rows.len()));
             complain_of_missing(&selected.missing);
         }
     }
     if selected.missing.is_empty() { 0 } else { NO }
+}
+
+/// The first of them, as a table.
+fn first(rows: &[Row], now: Timestamp) -> String {
+    let shown: Vec<_> = rows.iter().take(SHOWN_MAX).cloned().map(Delivery::from).collect();
+    let more = rows.len() - shown.len();
+    table(&shown, now) + &if more > 0 { format!("… and {more} more\n") } else { String::new() }
 }
 
 /// One after the other, the oldest first. The first error ends it: what is wrong with the gateway is wrong for all that

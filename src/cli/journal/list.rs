@@ -12,7 +12,7 @@ use super::{
 use crate::{
     admin::form::Delivery,
     cli::{ConfigFile, Format, columns},
-    state::journal::{Page, Row, State},
+    state::journal::{Page, State},
     telemetry::printable,
 };
 
@@ -45,9 +45,9 @@ pub(super) fn list(place: &Place, options: &Options, format: Format) -> Result<u
     let mut rows = place.look()?.list(&filter, Page { limit: limit + 1, offset }).map_err(|error| error.to_string())?;
     let more = rows.len() > limit;
     rows.truncate(limit);
+    let rows: Vec<_> = rows.into_iter().map(Delivery::from).collect();
     match format {
         Format::Json => {
-            let rows: Vec<_> = rows.into_iter().map(Delivery::from).collect();
             println!("{}", json!({ "deliveries": rows, "limit": limit, "offset": offset, "more": more }));
         }
         Format::Text if rows.is_empty() => eprintln!("no delivery matches"),
@@ -63,18 +63,18 @@ pub(super) fn list(place: &Place, options: &Options, format: Format) -> Result<u
 }
 
 /// The lines of the delivery log, aligned.
-pub(in crate::cli) fn table(rows: &[Row], now: Timestamp) -> String {
+pub(in crate::cli) fn table(rows: &[Delivery], now: Timestamp) -> String {
     let headings = ["ID", "RECEIVED", "AGE", "SOURCE", "TYPE", "VERDICT", "STATE", "ANSWER", "TRIES", "LAST", "REASON"];
     let number = |number: Option<u16>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
     let lines = rows.iter().map(|row| {
         [
-            row.id.0.to_string(),
+            row.id.to_string(),
             moment(row.received_at),
             age(row.received_at, now),
             row.source.clone(),
             row.event_type.as_deref().map_or_else(|| "-".to_owned(), cell),
             row.verdict.clone(),
-            row.state.as_str().to_owned(),
+            row.state.clone(),
             number(row.answer),
             row.attempts.to_string(),
             number(row.last_status),
@@ -94,10 +94,10 @@ fn cell(text: &str) -> String {
 }
 
 /// What somebody may want to do next.
-fn advise(rows: &[Row]) {
-    let first = |state: State| rows.iter().find(|row| row.state == state);
+fn advise(rows: &[Delivery]) {
+    let first = |state: State| rows.iter().find(|row| row.state == state.as_str());
     if let Some(row) = first(State::Dead).or(first(State::Quarantined)) {
-        let (id, state) = (row.id.0, row.state.as_str());
+        let (id, state) = (row.id, &row.state);
         eprintln!(
             "next: `hooksieve journal show {id}`, then `hooksieve journal replay {id}` or `hooksieve journal drop {id}`"
         );

@@ -14,6 +14,7 @@ mod when;
 
 use clap::{Args, Subcommand};
 
+pub(super) use self::list::table;
 use self::place::Place;
 use super::usage;
 

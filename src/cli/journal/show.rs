@@ -16,7 +16,7 @@ use super::{
     when::{moment, moment_and_age, took},
 };
 use crate::{
-    admin::form::Whole,
+    admin::form::{Delivery, Whole},
     cli::{ConfigFile, Format, NO, columns},
     state::journal::{Detail, Row, State},
     telemetry::{is_unprintable, printable},
@@ -63,7 +63,7 @@ fn several(name: &Name, rows: &[Row], now: Timestamp) -> u8 {
             "error: there is no delivery {name} in the journal\n  help: `hooksieve journal list` shows what is there"
         );
     } else {
-        print!("{}", table(rows, now));
+        print!("{}", table(&rows.iter().cloned().map(Delivery::from).collect::<Vec<_>>(), now));
         eprintln!("error: {} deliveries have this `webhook-id`\n  help: name one by its number", rows.len());
     }
     NO
