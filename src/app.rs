@@ -3,6 +3,7 @@
 mod desk;
 
 use std::{
+    fmt::Display,
     io,
     path::Path,
     sync::{
@@ -23,16 +24,23 @@ use crate::{
         compile::{self, Compiled, Connect, Premises, Surroundings, compile},
         read,
     },
-    gateway::{Gateway, Generations, source::Source},
+    gateway::{
+        Gateway, Generations, Journal,
+        dispatch::{Dispatcher, Roster},
+        source::Source,
+    },
     presets,
     server::{ListenOn, Listener, Server, Shutdown},
     stages::words::Refusal,
     state::{
         claims::{ClaimStats, Claims},
+        durable::DurableClaims,
+        journal::JournalStore,
         limits::{ClientLimit, Limit},
         memory::MemoryClaims,
+        sqlite::{self, SqliteJournal},
     },
-    telemetry::{DedupCounts, Metrics, Telemetry, UpstreamMetrics},
+    telemetry::{DedupCounts, JournalCounts, Metrics, Telemetry, UpstreamMetrics},
     upstream::{Attempt, BoxFuture, HttpUpstream, Outbound, Settings, Tls, Upstream},
 };
 
@@ -91,6 +99,8 @@ pub struct Ground {
     pub telemetry: Arc<Telemetry>,
     /// Delivered events and those on their way.
     pub claims: Claims,
+    /// What outlives the process, if anything does.
+    pub journal: Option<Journal>,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
     tls: Tls,
@@ -101,18 +111,45 @@ impl Ground {
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         let telemetry = Arc::new(Telemetry::new(Arc::new(Metrics::new())));
         let claims = Claims::new(Arc::new(MemoryClaims::new(SETTLED_MAX)));
-        let counted = claims.clone();
-        telemetry.metrics.dedup.watch(move || {
-            let ClaimStats { in_flight, settled, evicted, fenced, lease_expired, conflicts, abandoned } =
-                counted.stats();
-            DedupCounts { in_flight, settled, evicted, fenced, lease_expired, conflicts, abandoned }
-        });
-        Self { shutdown: Shutdown::new(), telemetry, claims, clock, tls: Tls::native() }
+        Self { shutdown: Shutdown::new(), telemetry, claims, journal: None, clock, tls: Tls::native() }
     }
 
     fn gateway(&self, sources: Vec<Source>, (limit, apply_to_private): (Limit, bool)) -> Gateway {
         let clients = ClientLimit::new(limit, apply_to_private, self.clock.now().steady);
-        Gateway::new(sources, self.claims.clone(), clients, self.clock.clone(), self.telemetry.clone())
+        let (claims, journal) = (self.claims.clone(), self.journal.clone());
+        Gateway::new(sources, claims, journal, clients, self.clock.clone(), self.telemetry.clone())
+    }
+
+    /// Opens the journal, if the configuration has one: before anything listens, because what was settled in an earlier
+    /// life of the process counts from the first request on. The error names the remedy.
+    pub async fn open(&mut self, compiled: &Compiled) -> io::Result<()> {
+        let Some(settings) = &compiled.journal else { return Ok(()) };
+        let keep_bodies = settings.keeps_bodies;
+        let settings = sqlite::Settings {
+            retention: settings.retention,
+            keep_bodies,
+            max_size: settings.max_size,
+            ..sqlite::Settings::new(&settings.path)
+        };
+        let unusable = |error: &dyn Display| io::Error::other(format!("the journal cannot be used: {error}"));
+        let opened = SqliteJournal::open(settings, self.clock.clone());
+        let store: Arc<dyn JournalStore> = Arc::new(opened.map_err(|error| unusable(&error))?);
+        let claims = DurableClaims::load(store.clone(), SETTLED_MAX, self.clock.now()).await;
+        self.claims = Claims::new(Arc::new(claims.map_err(|error| unusable(&error))?));
+        let journal = Journal::new(store, keep_bodies, self.shutdown.tasks.clone());
+        let watched = journal.clone();
+        self.telemetry.metrics.journal.watch(move || journal_counts(&watched));
+        self.journal = Some(journal);
+        Ok(())
+    }
+
+    /// Starts to deliver what is pending in the journal, if there is one.
+    fn dispatch(&self, roster: Roster) -> Option<Dispatcher> {
+        let journal = self.journal.clone()?;
+        // Without randomness events come back in a step of their own choosing, which is no harm.
+        let random = || getrandom::u64().unwrap_or(u64::MAX / 2);
+        let (clock, telemetry, shutdown) = (self.clock.clone(), self.telemetry.clone(), self.shutdown.clone());
+        Some(Dispatcher::start(journal, roster, clock, telemetry, shutdown, random))
     }
 
     /// The way to an upstream, counted and logged.
@@ -121,6 +158,31 @@ impl Ground {
         let inner = upstream.map_err(|error| format!("the upstream cannot be used: {error}"))?;
         let metrics = self.telemetry.metrics.upstream(name);
         Ok(Arc::new(Watched { name: name.to_owned(), inner, metrics }))
+    }
+}
+
+/// The numbers of the claims as the metrics have them.
+fn dedup_counts(claims: &Claims) -> DedupCounts {
+    let ClaimStats { in_flight, settled, evicted, fenced, lease_expired, conflicts, abandoned } = claims.stats();
+    DedupCounts { in_flight, settled, evicted, fenced, lease_expired, conflicts, abandoned }
+}
+
+/// The journal's numbers as the metrics have them.
+fn journal_counts(journal: &Journal) -> JournalCounts {
+    let stats = journal.store().stats();
+    JournalCounts {
+        pending: stats.pending,
+        oldest_pending: stats.oldest_pending,
+        dead: stats.dead,
+        quarantined: stats.quarantined,
+        bytes: stats.bytes,
+        commits: stats.commits,
+        appended: stats.appended,
+        failed: stats.failed,
+        notes_dropped: stats.notes_dropped,
+        remember_failed: stats.remember_failed,
+        damaged: stats.damaged,
+        troubled: journal.store().trouble().is_some(),
     }
 }
 
@@ -179,6 +241,7 @@ pub struct Running {
     admin_shutdown: Shutdown,
     readiness: Arc<Readiness>,
     generations: Arc<Generations>,
+    dispatcher: Option<Dispatcher>,
     office: Arc<Office>,
     pages: Admin,
     doors: Doors,
@@ -210,11 +273,14 @@ impl Doors {
 #[derive(Debug, Default)]
 struct Readiness {
     draining: AtomicBool,
+    journal: Option<Journal>,
 }
 
 impl Probe for Readiness {
     fn not_ready(&self) -> Vec<&'static str> {
-        if self.draining.load(Ordering::Relaxed) { vec![Refusal::Draining.as_str()] } else { Vec::new() }
+        let troubled = self.journal.as_ref().is_some_and(|journal| journal.store().trouble().is_some());
+        let reasons = [(self.draining.load(Ordering::Relaxed), Refusal::Draining), (troubled, Refusal::Journal)];
+        reasons.into_iter().filter(|(holds, _)| *holds).map(|(_, reason)| reason.as_str()).collect()
     }
 }
 
@@ -228,8 +294,11 @@ impl Running {
             return Err(io::Error::other(format!("the clock of this machine says {now}: set it, then start again")));
         }
         let metrics = telemetry.metrics.clone();
+        let counted = ground.claims.clone();
+        metrics.dedup.watch(move || dedup_counts(&counted));
         let doors = Doors::of(&compiled);
-        let office = Arc::new(Office::new(clock.clone(), metrics.clone(), None, &compiled));
+        let roster = Roster::new(&compiled.upstreams, &compiled.sources);
+        let office = Arc::new(Office::new(clock.clone(), metrics.clone(), ground.journal.clone(), &compiled));
         let generations = Arc::new(Generations::new(ground.gateway(compiled.sources, compiled.client_limit)));
         let mut listeners = Vec::new();
         for on in &compiled.listen {
@@ -247,7 +316,8 @@ impl Running {
             let server = server.clone();
             shutdown.tasks.spawn(async move { server.serve(listener).await });
         }
-        let (readiness, admin_shutdown) = (Arc::new(Readiness::default()), Shutdown::new());
+        let journal = ground.journal.clone();
+        let (readiness, admin_shutdown) = (Arc::new(Readiness { journal, ..Readiness::default() }), Shutdown::new());
         let guard = compiled.admin.guard;
         let pages = Admin::new(guard, readiness.clone(), office.clone(), metrics, admin_shutdown.clone());
         let door = pages.clone();
@@ -259,6 +329,7 @@ impl Running {
             admin_shutdown,
             readiness,
             generations,
+            dispatcher: ground.dispatch(roster),
             office,
             pages,
             doors,
@@ -277,6 +348,9 @@ impl Running {
             self.pages.replace(compiled.admin.guard.clone());
         }
         self.office.replace(&compiled);
+        if let Some(dispatcher) = &self.dispatcher {
+            dispatcher.replace(Roster::new(&compiled.upstreams, &compiled.sources));
+        }
         self.generations.replace(ground.gateway(compiled.sources, compiled.client_limit));
         doors != self.doors
     }

@@ -9,7 +9,10 @@ use crate::{
     admin::{Desk, form::Overview},
     clock::Clock,
     config::compile::{Compiled, Sender},
-    gateway::source::{Active, Mode, Source},
+    gateway::{
+        Journal,
+        source::{Active, Mode, Source},
+    },
     state::journal::{EntryId, JournalError, JournalFuture, JournalStore, Replay},
     telemetry::Metrics,
 };
@@ -18,7 +21,7 @@ use crate::{
 pub(super) struct Office {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) metrics: Arc<Metrics>,
-    pub(super) journal: Option<Arc<dyn JournalStore>>,
+    pub(super) journal: Option<Journal>,
     /// What the configuration says of each source.
     sources: ArcSwap<Vec<Overview>>,
 }
@@ -27,7 +30,7 @@ impl Office {
     pub(super) fn new(
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
-        journal: Option<Arc<dyn JournalStore>>,
+        journal: Option<Journal>,
         compiled: &Compiled,
     ) -> Self {
         Self { clock, metrics, journal, sources: ArcSwap::from_pointee(overviews(compiled)) }
@@ -55,7 +58,7 @@ impl Desk for Office {
     }
 
     fn journal(&self) -> Option<&dyn JournalStore> {
-        self.journal.as_deref()
+        self.journal.as_ref().map(Journal::store)
     }
 
     fn replay(&self, entry: EntryId, again: bool) -> JournalFuture<Replay> {
@@ -100,6 +103,7 @@ fn overview(source: &Source, sender: &Sender) -> Overview {
         schemes: sender.schemes.clone(),
         active: match source.active {
             Active::Drop => "drop",
+            Active::Hold => "hold",
             Active::Refuse => "refuse",
             Active::Yes => "yes",
         },
@@ -107,7 +111,7 @@ fn overview(source: &Source, sender: &Sender) -> Overview {
             Mode::Enforce => "enforce",
             Mode::Observe => "observe",
         },
-        delivery: "sync",
+        delivery: if source.queues() { "queued" } else { "sync" },
         upstream: source.delivery.target.name.to_string(),
         last_secret: None,
         events: std::collections::BTreeMap::new(),

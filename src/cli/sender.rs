@@ -10,7 +10,10 @@ use super::sample::{self, Sample};
 use crate::{
     clock::Clock,
     config::compile::{Compiled, Sender},
-    gateway::source::{Entry, MediaTypes, Plan, Source},
+    gateway::{
+        plan::Fate,
+        source::{Entry, MediaTypes, Source},
+    },
     stages::{
         answer::Answer,
         json::{Document, Kind, Limits, Value},
@@ -172,10 +175,14 @@ impl<'a> StandIn<'a> {
             return None;
         };
         let batch = self.source.split(&authentic).ok()?;
-        batch.events().find_map(|event| match self.source.plan(&authentic, event, None).0 {
-            Plan::Decided(verdict, Some(offence)) => Some((offence.violation.is_some(), Some(verdict))),
-            Plan::Deliver(_, Some(offence)) => Some((offence.violation.is_some(), None)),
-            Plan::Decided(..) | Plan::Deliver(..) => None,
+        batch.events().find_map(|event| {
+            let plan = self.source.plan(&authentic, event, None).0;
+            let verdict = match plan.fate {
+                Fate::Decided(verdict) => Some(verdict),
+                Fate::SetAside(cause) => Some(Verdict::Quarantine(cause)),
+                Fate::Deliver => None,
+            };
+            plan.offence.map(|offence| (offence.violation.is_some(), verdict))
         })
     }
 
@@ -185,7 +192,7 @@ impl<'a> StandIn<'a> {
             return Vec::new();
         };
         let Ok(batch) = self.source.split(&authentic) else { return Vec::new() };
-        let identity = |event| self.source.plan(&authentic, event, None).0.parcel()?.key;
+        let identity = |event| self.source.plan(&authentic, event, None).0.parcel.key;
         let keys: Option<Vec<_>> = batch.events().map(identity).collect();
         let keys = keys.filter(|_| !self.source.delivery.as_array).unwrap_or_default();
         keys.iter().map(EventKey::webhook_id).collect()
