@@ -25,7 +25,7 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long a line of the log is waited for: it is written behind the answer.
-const LINE_PATIENCE: Duration = Duration::from_secs(2);
+const LINE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// From one question to the next.
 const STEP: Duration = Duration::from_millis(50);
@@ -69,7 +69,9 @@ impl Through {
             sleep_until(next).await;
         };
         if rows.is_empty() {
-            return Err("there is no line of it in the delivery log: it was refused before anything was made of it".to_owned());
+            return Err(
+                "there is no line of it in the delivery log: it was refused before anything was made of it".to_owned()
+            );
         }
         print!("{}", table(&rows, SystemClock.now().wall));
         if let Some(row) = rows.iter().find(|row| row.state == State::Pending.as_str()) {

@@ -18,6 +18,7 @@ mod forgeries;
 mod framing;
 mod handshakes;
 mod journal;
+mod night;
 mod reload;
 mod replay;
 mod seeds;
