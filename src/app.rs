@@ -256,6 +256,7 @@ struct Doors {
     admin: ListenOn,
     max_connections: usize,
     trusted_proxies: Vec<IpNet>,
+    journal: Option<compile::Journal>,
 }
 
 impl Doors {
@@ -265,6 +266,7 @@ impl Doors {
             admin: compiled.admin.listen.clone(),
             max_connections: compiled.server.max_connections,
             trusted_proxies: compiled.server.trusted_proxies.clone(),
+            journal: compiled.journal.clone(),
         }
     }
 }
@@ -339,9 +341,12 @@ impl Running {
     }
 
     /// Serves another configuration from the next request on. Claims and budgets are kept, and so are connections; what
-    /// belongs to the doors themselves waits for a restart. Whether there is something that waits.
-    #[must_use = "the operator should know what waits for a restart"]
-    pub fn reload(&self, compiled: Compiled, ground: &Ground) -> bool {
+    /// belongs to the doors themselves, or to the journal, waits for a restart: whether there is such a thing. A
+    /// configuration that needs a journal where none is open is not taken over at all.
+    pub fn reload(&self, compiled: Compiled, ground: &Ground) -> Result<bool, &'static str> {
+        if compiled.journal.is_some() && self.doors.journal.is_none() {
+            return Err("a journal is opened when the gateway starts: restart it to take this configuration over");
+        }
         let doors = Doors::of(&compiled);
         if doors.admin == self.doors.admin {
             // Elsewhere the door may do without a token, and where it is now it may not.
@@ -352,7 +357,7 @@ impl Running {
             dispatcher.replace(Roster::new(&compiled.upstreams, &compiled.sources));
         }
         self.generations.replace(ground.gateway(compiled.sources, compiled.client_limit));
-        doors != self.doors
+        Ok(doors != self.doors)
     }
 
     /// Says that it is not ready, goes on for the drain delay, then stops accepting and waits for the work under way.

@@ -96,14 +96,12 @@ impl Trip<'_> {
             Entry::Stop(verdict) => return verdict.into(),
             Entry::Go(held) => held,
         };
-        match held.aside {
-            Some(cause) => self.set_aside(plan, held, cause).await,
-            None => {
-                let outcome = self.attempt(&plan.parcel, held.key, &plan.parcel.bytes).await;
-                self.conclude(held.claim.into_iter().collect(), outcome.verdict).await;
-                outcome
-            }
+        if let Some(cause) = held.aside {
+            return self.set_aside(plan, held, cause).await;
         }
+        let outcome = self.attempt(&plan.parcel, held.key, &plan.parcel.bytes).await;
+        self.conclude(held.claim.into_iter().collect(), outcome.verdict).await;
+        outcome
     }
 
     /// Delivers all events that are new as one array of their bytes: all of them, or none. What is to be set aside is

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(clippy::disallowed_methods, reason = "requests run in tasks of their own, as they do in the server")]
 
+mod deliveries;
 mod queue;
 mod schedule;
 mod sync;

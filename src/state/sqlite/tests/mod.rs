@@ -20,8 +20,11 @@ use crate::{
 };
 
 mod claims;
+mod failures;
 mod glance;
 mod life;
+mod opening;
+mod upkeep;
 
 const WINDOW: Duration = Duration::from_hours(24);
 
