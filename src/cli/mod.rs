@@ -46,6 +46,9 @@ use crate::{
     },
 };
 
+/// Where the configuration is, unless somebody says otherwise.
+const DEFAULT_FILE: &str = "hooksieve.toml";
+
 /// The answer is no.
 const NO: u8 = 1;
 
@@ -111,7 +114,7 @@ Works while the gateway runs and while it does not. The exit code is 1 when some
 #[derive(Args, Clone, Debug)]
 struct ConfigFile {
     /// The configuration file
-    #[arg(short, long, value_name = "FILE", default_value = "hooksieve.toml")]
+    #[arg(short, long, value_name = "FILE", default_value = DEFAULT_FILE)]
     config: PathBuf,
 }
 

@@ -80,6 +80,9 @@ fn a_list_is_read_at_a_glance() {
     next: `hooksieve journal show 2`, then `hooksieve journal replay 2` or `hooksieve journal drop 2`
           all of them: `hooksieve journal replay --state dead --dry-run`
     "#);
+    fs::copy(shell.folder.path().join("hooksieve.toml"), shell.folder.path().join("gw 2.toml")).unwrap();
+    let elsewhere = shell.expect(0, &["journal", "list", "-c", "gw 2.toml"]);
+    assert!(elsewhere.err.contains("`hooksieve journal show 2 -c 'gw 2.toml'`"), "{}", elsewhere.err);
     assert_eq!(shell.expect(0, &["journal", "list", "--source", "nobody"]).err, "no delivery matches\n");
     assert!(!ran.out.contains(CANARY));
 }
@@ -175,6 +178,10 @@ fn o_34_a_replay_while_the_gateway_is_down() {
     let shell = left_behind(a_bad_night);
     let dry = shell.expect(0, &["journal", "replay", "--state", "dead", "--dry-run"]);
     assert!(dry.out.ends_with("2 deliveries would be replayed\n"), "{}", dry.out);
+    for (since, until, count) in [("4h", "3h", 3), ("3h", "1h", 0)] {
+        let range = ["journal", "replay", "--since", since, "--until", until, "--dry-run", "--format", "json"];
+        assert_eq!(json(&shell.expect(0, &range))["matched"].as_array().unwrap().len(), count);
+    }
     assert_eq!(ids(&shell.expect(0, &["journal", "list", "--state", "dead", "--format", "json"])), [2, 1]);
     let ran = shell.expect(0, &["journal", "replay", "--all"]);
     insta::assert_snapshot!(ran.out, @r#"

@@ -7,9 +7,11 @@ use std::{
     os::unix::net::UnixStream,
     process::{ChildStderr, Command, Stdio},
     sync::mpsc,
+    time::Duration,
 };
 
 use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::support::{
     PATIENCE,
@@ -58,6 +60,13 @@ impl Night {
         wire.answer().await
     }
 
+    /// What the door of senders says to a request for the other one.
+    async fn public(&self, line: &str) -> u16 {
+        let mut wire = Wire::connect(self.address).await;
+        wire.send(format!("{line} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")).await;
+        wire.answer().await.status
+    }
+
     fn journal(&self, code: i32, arguments: &[&str]) -> Value {
         let ran = self.shell.expect(code, &[&["journal"], arguments, &["--format", "json"]].concat());
         serde_json::from_str(&ran.out).unwrap()
@@ -65,7 +74,7 @@ impl Night {
 
     /// The numbers of the deliveries in a state, once there are so many.
     async fn wait_for(&self, state: &str, count: usize) -> Vec<i64> {
-        let began = tokio::time::Instant::now();
+        let began = Instant::now();
         loop {
             let list = self.journal(0, &["list", "--state", state]);
             let ids: Vec<_> =
@@ -105,7 +114,7 @@ fn until(records: &mpsc::Receiver<Value>, message: &str) -> Value {
         match records.recv_timeout(PATIENCE) {
             Ok(record) if record["message"] == message => return record,
             Ok(record) => passed.push(record),
-            Err(_) => panic!("{message:?} is not said: {passed:?}"),
+            Err(error) => panic!("{message:?} is not said ({error}): {passed:?}"),
         }
     }
 }
@@ -128,13 +137,16 @@ async fn o_34_d_45_replayed_by_two_at_once() {
     assert_eq!((&source["quarantined"], &source["last_secret"]), (&Value::from(5), &Value::from("main")));
     assert_eq!((&source["events"]["quarantine"], &source["delivery"]), (&Value::from(5), &Value::from("sync")));
 
-    let replay = ["journal", "replay", "--state", "quarantined", "--rate", "1000/s", "--format", "json"];
+    assert_eq!(night.public("POST /deliveries/1/replay").await, 404, "not at the door of senders");
+    let began = Instant::now();
+    let replay = ["journal", "replay", "--state", "quarantined", "--rate", "100/s", "--format", "json"];
     let commands = [0, 1].map(|_| night.shell.command(&replay).stdout(Stdio::piped()).spawn().unwrap());
     let ran = commands.map(|command| Ran::from(command.wait_with_output().unwrap()));
     let queued = ran.iter().map(|ran| serde_json::from_str::<Value>(&ran.out).unwrap()["ends"]["queued"].clone());
     let mut queued: Vec<_> = queued.filter_map(|ids| ids.as_array().cloned()).flatten().collect();
     queued.sort_by_key(Value::as_i64);
     assert_eq!(queued, [1, 2, 3, 4, 5], "each by one of the two: {ran:?}");
+    assert!(began.elapsed() >= Duration::from_millis(20), "five of them at a hundred a second, and two do it");
     let ids = night.wait_for("delivered", 5).await;
     let seen = app.seen(5).await;
     for id in ids {

@@ -85,7 +85,7 @@ pub(super) fn replay(place: &Place, options: &Replay) -> Result<u8, String> {
         })
         .await
     });
-    Ok(outcome.report(options.common.format, keeper.is_gateway()))
+    Ok(outcome.report(place, options.common.format, keeper.is_gateway()))
 }
 
 /// Gives deliveries up.
@@ -111,7 +111,7 @@ pub(super) fn drop(place: &Place, options: &Drop) -> Result<u8, String> {
     }
     let keeper = place.keeper()?;
     let outcome = place.runtime.block_on(each(selected, async |row| keeper.drop(row).await));
-    Ok(outcome.report(options.common.format, keeper.is_gateway()))
+    Ok(outcome.report(place, options.common.format, keeper.is_gateway()))
 }
 
 /// The deliveries that are meant; `None` when the command does not say which.

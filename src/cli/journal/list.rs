@@ -56,7 +56,7 @@ pub(super) fn list(place: &Place, options: &Options, format: Format) -> Result<u
             if more {
                 eprintln!("there are more: --offset {}", offset + limit);
             }
-            advise(&rows);
+            advise(place, &rows);
         }
     }
     Ok(0)
@@ -94,13 +94,12 @@ fn cell(text: &str) -> String {
 }
 
 /// What somebody may want to do next.
-fn advise(rows: &[Delivery]) {
+fn advise(place: &Place, rows: &[Delivery]) {
     let first = |state: State| rows.iter().find(|row| row.state == state.as_str());
     if let Some(row) = first(State::Dead).or(first(State::Quarantined)) {
         let (id, state) = (row.id, &row.state);
-        eprintln!(
-            "next: `hooksieve journal show {id}`, then `hooksieve journal replay {id}` or `hooksieve journal drop {id}`"
-        );
-        eprintln!("      all of them: `hooksieve journal replay --state {state} --dry-run`");
+        let [show, replay, drop] = ["show", "replay", "drop"].map(|verb| place.command(&format!("{verb} {id}")));
+        eprintln!("next: {show}, then {replay} or {drop}");
+        eprintln!("      all of them: {}", place.command(&format!("replay --state {state} --dry-run")));
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
+use super::place::Place;
 use crate::{
     cli::{Format, NO},
     state::journal::{EntryId, Replay},
@@ -118,10 +119,10 @@ impl Outcome {
     }
 
     /// Tells it, and whether all went well. `is_running`: whether the gateway delivers at once.
-    pub(super) fn report(&self, format: Format, is_running: bool) -> u8 {
+    pub(super) fn report(&self, place: &Place, format: Format, is_running: bool) -> u8 {
         match format {
             Format::Json => println!("{}", self.json()),
-            Format::Text => self.tell(is_running),
+            Format::Text => self.tell(place, is_running),
         }
         let is_good = self.ends.keys().all(|end| end.is_good()) && self.missing.is_empty() && self.stopped.is_none();
         if is_good { 0 } else { NO }
@@ -133,7 +134,7 @@ impl Outcome {
         json!({ "dry_run": false, "ends": ends, "missing": self.missing, "stopped": stopped })
     }
 
-    fn tell(&self, is_running: bool) {
+    fn tell(&self, place: &Place, is_running: bool) {
         if self.ends.is_empty() && self.missing.is_empty() && self.stopped.is_none() {
             println!("no delivery matches");
         }
@@ -143,7 +144,7 @@ impl Outcome {
         }
         if self.ends.contains_key(&End::Queued) {
             if is_running {
-                println!("next: `hooksieve journal list --state pending` shows what is still on its way");
+                eprintln!("next: {} shows what is still on its way", place.command("list --state pending"));
             } else {
                 println!("the gateway does not run: what is pending is delivered when it starts");
             }

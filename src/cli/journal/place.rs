@@ -14,9 +14,10 @@ use super::outcome::End;
 use crate::{
     app,
     cli::{
-        ConfigFile,
+        ConfigFile, DEFAULT_FILE,
         admin::{AdminDoor, Answered, query},
         complain, read,
+        wire::quote,
     },
     clock::{Clock as _, SystemClock},
     config::{Environment, compile::Premises},
@@ -65,6 +66,13 @@ impl Place {
     /// The file.
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// A command about it, to be copied from the terminal.
+    pub(super) fn command(&self, what: &str) -> String {
+        let file = self.file.display().to_string();
+        let file = if file == DEFAULT_FILE { String::new() } else { format!(" -c {}", quote(&file)) };
+        format!("`hooksieve journal {what}{file}`")
     }
 
     /// A look into it, which changes nothing and disturbs nobody.

@@ -42,28 +42,27 @@ pub(super) struct Options {
 pub(super) fn show(place: &Place, options: &Options, format: Format) -> Result<u8, String> {
     let journal = place.look()?;
     let selected = named(std::slice::from_ref(&options.name), &journal)?;
-    let [row] = &selected.rows[..] else { return Ok(several(&options.name, &selected.rows, place.now)) };
+    let [row] = &selected.rows[..] else { return Ok(several(place, &options.name, &selected.rows)) };
     let detail = journal.show(row.id).map_err(|error| error.to_string())?;
-    let Some(detail) = detail else { return Ok(several(&options.name, &[], place.now)) };
+    let Some(detail) = detail else { return Ok(several(place, &options.name, &[])) };
     match (format, options.body) {
         (Format::Json, with_body) => println!("{}", json!(Whole::new(detail, with_body))),
         (Format::Text, true) => return body(&detail),
         (Format::Text, false) => {
             print!("{}", text(&detail, place.now));
-            advise(&detail);
+            advise(place, &detail);
         }
     }
     Ok(0)
 }
 
 /// Of none or of several lines with one name, the operator has to choose.
-fn several(name: &Name, rows: &[Row], now: Timestamp) -> u8 {
+fn several(place: &Place, name: &Name, rows: &[Row]) -> u8 {
     if rows.is_empty() {
-        eprintln!(
-            "error: there is no delivery {name} in the journal\n  help: `hooksieve journal list` shows what is there"
-        );
+        let list = place.command("list");
+        eprintln!("error: there is no delivery {name} in the journal\n  help: {list} shows what is there");
     } else {
-        print!("{}", table(&rows.iter().cloned().map(Delivery::from).collect::<Vec<_>>(), now));
+        print!("{}", table(&rows.iter().cloned().map(Delivery::from).collect::<Vec<_>>(), place.now));
         eprintln!("error: {} deliveries have this `webhook-id`\n  help: name one by its number", rows.len());
     }
     NO
@@ -178,14 +177,14 @@ fn indented(title: &str, lines: &str) -> String {
 }
 
 /// What somebody may want to do next.
-fn advise(detail: &Detail) {
-    let id = detail.row.id.0;
+fn advise(place: &Place, detail: &Detail) {
+    let command = |verb: &str| place.command(&verb.replace("ID", &detail.row.id.0.to_string()));
     match detail.row.state {
-        State::Dead | State::Quarantined => eprintln!(
-            "next: `hooksieve journal replay {id}` delivers it again; `hooksieve journal drop {id}` gives it up"
-        ),
+        State::Dead | State::Quarantined => {
+            eprintln!("next: {} delivers it again; {} gives it up", command("replay ID"), command("drop ID"));
+        }
         State::Delivered | State::Noted if detail.body.is_some() => {
-            eprintln!("next: `hooksieve journal replay {id} --again` delivers it once more");
+            eprintln!("next: {} delivers it once more", command("replay ID --again"));
         }
         State::Delivered | State::Discarded | State::Noted | State::Pending => {}
     }

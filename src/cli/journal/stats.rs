@@ -50,7 +50,7 @@ pub(super) fn stats(place: &Place, format: Format) -> Result<u8, String> {
                 size(totals.bytes),
                 place.path().display()
             );
-            advise(&totals);
+            advise(place, &totals);
         }
     }
     Ok(0)
@@ -77,10 +77,10 @@ fn table(sources: &BySource) -> String {
 }
 
 /// What somebody may want to do next.
-fn advise(totals: &Totals) {
+fn advise(place: &Place, totals: &Totals) {
     for state in [State::Dead, State::Quarantined] {
         if totals.entries.iter().any(|(_, of, count)| *of == state && *count > 0) {
-            eprintln!("next: `hooksieve journal list --state {}`", state.as_str());
+            eprintln!("next: {}", place.command(&format!("list --state {}", state.as_str())));
         }
     }
 }
