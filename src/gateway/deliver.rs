@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     clock::Now,
+    fault,
     stages::{
         authenticate::Authentic,
         vouch::Letter,
@@ -169,7 +170,9 @@ impl Trip<'_> {
         };
         let headers = parcel.target.voucher.headers(&letter, body, now.wall);
         let outbound = Outbound { headers, body: body.clone(), within, relay: self.source.delivery.relay };
+        fault::point("gateway.before_send");
         let attempt = parcel.target.upstream.deliver(outbound).await;
+        fault::point("gateway.after_send");
         let tried = self.gateway.journal.is_some().then(|| self.tried(&attempt, earlier.count + 1, now)).flatten();
         let outcome = Delivery { key: Some(key), tried, ..outcome(attempt, now) };
         attempts.note(&key, &earlier, matches!(outcome.verdict, Verdict::Forward));

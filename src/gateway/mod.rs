@@ -37,6 +37,7 @@ pub use self::{
 };
 use crate::{
     clock::Clock,
+    fault,
     server::{Allowance, Handler},
     stages::{
         answer::{self, Answer},
@@ -145,6 +146,7 @@ impl Gateway {
         if let End::Judged(ends) = &end {
             trip.note(&judged, ends, answer.status.as_u16());
         }
+        fault::point("gateway.before_answer");
         answer
     }
 

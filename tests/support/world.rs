@@ -287,6 +287,7 @@ impl World {
     pub(crate) async fn restart(&mut self, amend: Option<&str>) {
         self.finish().await;
         assert!(self.shutdown.drain(Duration::from_secs(25)).await, "it does not end");
+        self.app.note(Step::Restarted);
         self.begin(amend);
     }
 

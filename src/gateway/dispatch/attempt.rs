@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     clock::Now,
+    fault,
     gateway::{ledger::tried, source::Target},
     stages::vouch::Letter,
     state::journal::{EntryId, Leased, Mark},
@@ -52,7 +53,10 @@ impl Shared {
     pub(super) async fn attempt(self: Arc<Self>, leased: Leased, target: Arc<Target>, retry: Arc<Retry>) -> Sign {
         let began = self.clock.now();
         let attempt = match &leased.entry.kept {
-            Some(_) => target.upstream.deliver(outbound(&leased, &target, began)).await,
+            Some(_) => {
+                fault::point("dispatch.before_send");
+                target.upstream.deliver(outbound(&leased, &target, began)).await
+            }
             None => Attempt::Full,
         };
         let sign = Sign::of(&attempt);
@@ -60,7 +64,9 @@ impl Shared {
         if let Mark::Dead(_, reason) = &mark {
             self.report_dead(&leased, &target, reason);
         }
+        fault::point("dispatch.before_mark");
         self.mark(leased.id, mark).await;
+        fault::point("dispatch.after_mark");
         sign
     }
 
