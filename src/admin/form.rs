@@ -292,6 +292,22 @@ mod tests {
             assert_eq!(sent, names);
         };
         check(members(&Delivery::from(detail(b"").row)), &[DELIVERY]);
+        let overview = Overview {
+            name: "acme".to_owned(),
+            path: "/in/acme".to_owned(),
+            provider: None,
+            schemes: vec!["hmac"],
+            active: "yes",
+            mode: "enforce",
+            delivery: "sync",
+            upstream: "app".to_owned(),
+            last_secret: None,
+            events: BTreeMap::new(),
+            pending: 0,
+            dead: 0,
+            quarantined: 0,
+        };
+        check(members(&overview), &[SOURCE]);
         let mut whole =
             [members(&Whole::new(detail(b"{}"), true)), members(&Whole::new(detail(b"\xff"), true))].concat();
         whole.sort_unstable();
