@@ -94,7 +94,8 @@ Examples:
   hooksieve send acme --body order.json --curl
   hooksieve send awork --through
 
-The exit code is 0 when every answer is 2xx; with --break, when what was sent is refused as it should be.")]
+The exit code is 0 when every answer is 2xx; with --break, when what was sent is refused as it should be. With
+--through it is 1 when a delivery is dead.")]
     Send(send::Options),
     /// Look into the journal of deliveries, replay some, or give them up
     #[command(after_help = "\

@@ -183,7 +183,7 @@ async fn exchange(
         eprintln!("this is not as it should be: expected {expected}");
     }
     if let Some(through) = through {
-        through.show(&stand_in.identities(request), sent).await?;
+        return Ok(through.show(&stand_in.identities(request), sent).await? && is_met);
     }
     Ok(is_met)
 }

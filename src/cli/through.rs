@@ -54,8 +54,9 @@ impl Through {
     }
 
     /// Prints the lines of a request that was sent at `sent`: those with one of these identities, or, where none can be
-    /// told beforehand, those of its source since then. Waits for what is still to be delivered.
-    pub(super) async fn show(&self, identities: &[String], sent: Timestamp) -> Result<(), String> {
+    /// told beforehand, those of its source since then. Waits for what is still to be delivered. Whether nothing of it is
+    /// dead.
+    pub(super) async fn show(&self, identities: &[String], sent: Timestamp) -> Result<bool, String> {
         let began = Instant::now();
         let mut next = began;
         let rows = loop {
@@ -77,7 +78,7 @@ impl Through {
         if let Some(row) = rows.iter().find(|row| row.state == State::Pending.as_str()) {
             eprintln!("next: it is still to be delivered; `hooksieve journal show {}` tells how that goes", row.id);
         }
-        Ok(())
+        Ok(rows.iter().all(|row| row.state != State::Dead.as_str()))
     }
 
     async fn look(&self, identities: &[String], sent: Timestamp) -> Result<Vec<Delivery>, String> {

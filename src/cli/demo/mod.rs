@@ -317,6 +317,7 @@ impl Stage<'_> {
         println!("\nStill serving; Ctrl-C ends it.");
         println!("  webhooks     {} at {}", url.to_string().trim_end_matches('/'), paths.join(" "));
         println!("  metrics      http://{}/metrics", running.admin);
+        println!("  deliveries   http://{}/deliveries", running.admin);
         println!("  application  http://{}/", self.application.address);
         println!("\nThis is an event of ELAN; sent twice, it is a duplicate:\n\n{}\n", self.door.curl(&request)?);
         let _ = io::stdout().flush();

@@ -16,8 +16,11 @@ use crate::{
     telemetry::printable,
 };
 
-/// The longest event type and reason in a table, in characters.
-const CELL_MAX: usize = 40;
+/// The longest event type in a table, in characters.
+const TYPE_MAX: usize = 40;
+
+/// The longest reason, which nothing stands behind.
+const REASON_MAX: usize = 100;
 
 /// What `list` can be told.
 #[derive(Args, Clone, Debug)]
@@ -72,22 +75,22 @@ pub(in crate::cli) fn table(rows: &[Delivery], now: Timestamp) -> String {
             moment(row.received_at),
             age(row.received_at, now),
             row.source.clone(),
-            row.event_type.as_deref().map_or_else(|| "-".to_owned(), cell),
+            row.event_type.as_deref().map_or_else(|| "-".to_owned(), |text| cell(text, TYPE_MAX)),
             row.verdict.clone(),
             row.state.clone(),
             number(row.answer),
             row.attempts.to_string(),
             number(row.last_status),
-            row.reason.as_deref().map_or_else(|| "-".to_owned(), cell),
+            row.reason.as_deref().map_or_else(|| "-".to_owned(), |text| cell(text, REASON_MAX)),
         ]
     });
     columns(headings, lines)
 }
 
 /// Fit for a terminal and for a column: a sender chose the words.
-fn cell(text: &str) -> String {
+fn cell(text: &str, most: usize) -> String {
     let text = printable(text);
-    match text.char_indices().nth(CELL_MAX) {
+    match text.char_indices().nth(most) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.into_owned(),
     }

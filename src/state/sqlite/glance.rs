@@ -1,7 +1,8 @@
 //! A look into a journal that another process may have open.
 
 use std::{
-    fs,
+    fs::{self, File},
+    io,
     path::{Path, PathBuf},
 };
 
@@ -25,6 +26,8 @@ impl Glance {
     /// Opens the file at `path`; it must be there, and of this version.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         let path = canonical(path)?;
+        // Whoever may not read it is told so by the system, and in its own words.
+        File::open(&path).map_err(|error| unreadable(&path, &error))?;
         let fail = |error: rusqlite::Error| OpenError::sqlite(&path, &error);
         let db = connection::reader(&path).map_err(fail)?;
         match schema::kind(&db).map_err(fail)? {
@@ -74,7 +77,7 @@ impl Glance {
 fn canonical(path: &Path) -> Result<PathBuf, OpenError> {
     let name = path.file_name().ok_or_else(|| OpenError::NoFile { path: path.to_owned() })?;
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let directory = directory.canonicalize().map_err(|error| OpenError::io(directory, &error))?;
+    let directory = directory.canonicalize().map_err(|error| unreadable(directory, &error))?;
     let path = directory.join(name);
     match fs::symlink_metadata(&path) {
         Ok(found) if found.is_symlink() => {
@@ -82,6 +85,14 @@ fn canonical(path: &Path) -> Result<PathBuf, OpenError> {
         }
         Ok(found) if found.is_file() => Ok(path),
         Ok(_) => Err(OpenError::NotFile { path }),
-        Err(error) => Err(OpenError::io(&path, &error)),
+        Err(error) => Err(unreadable(&path, &error)),
     }
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> OpenError {
+    if error.kind() != io::ErrorKind::PermissionDenied {
+        return OpenError::io(path, error);
+    }
+    let remedy = "only the user that the gateway runs as may read it: do this as that user, or as root";
+    OpenError::System { path: path.to_owned(), error: error.to_string(), remedy }
 }

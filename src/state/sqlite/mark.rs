@@ -75,7 +75,8 @@ impl Transaction<'_> {
         let attempts = standing.course.attempts;
         let course = Course { state: State::Pending, due, since: self.elapsed, attempts, in_a_row: 0 };
         self.set_course(id, &standing, course, None)?;
-        self.audit(id, now.wall, "replayed")?;
+        let is_delivered = matches!(standing.course.state, State::Delivered | State::Noted);
+        self.audit(id, now.wall, if is_delivered { "replayed after its delivery" } else { "replayed" })?;
         self.order_of(&standing, now)?;
         Ok(Replay::Queued)
     }

@@ -69,6 +69,7 @@ fn d_45_what_was_delivered_is_delivered_again_only_when_told_so() {
     assert_eq!((replay(false), replay(true), replay(true)), (Replay::Delivered, Replay::Queued, Replay::Waiting));
     bench.deliver(&bench.lease(1).remove(0));
     assert_eq!(replay(false), Replay::Delivered);
+    assert_eq!(bench.show(id).audit, [(bench.now().wall, "replayed after its delivery".to_owned())]);
     let mut noted = bench.event("2");
     noted.verdict = Verdict::Forward;
     bench.journal().note(vec![Note { entry: noted, answer: 200, attempt: None }], bench.now());
