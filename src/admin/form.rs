@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::state::journal::{Detail, Row, State, Tried};
+use crate::state::journal::{Detail, Row, State, Totals, Tried};
 
 /// One line of the delivery log.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -144,12 +144,20 @@ pub struct Overview {
     pub last_secret: Option<String>,
     /// Events since the start, by verdict.
     pub events: BTreeMap<&'static str, u64>,
-    /// Events in the journal that are to be delivered.
-    pub pending: u64,
-    /// Events in the journal that nothing more is tried for.
-    pub dead: u64,
-    /// Events in the journal that were set aside.
-    pub quarantined: u64,
+    /// What waits in the journal; nothing is known where there is none, or where it cannot be read.
+    #[serde(flatten)]
+    pub waiting: Waiting,
+}
+
+/// What of a source waits in the journal.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Waiting {
+    /// Events that are to be delivered.
+    pub pending: Option<u64>,
+    /// Events that nothing more is tried for.
+    pub dead: Option<u64>,
+    /// Events that were set aside.
+    pub quarantined: Option<u64>,
 }
 
 /// The members of [`Overview`], and what they mean.
@@ -164,7 +172,7 @@ pub(super) const SOURCE: &[(&str, &str)] = &[
     ("upstream", "The upstream it has for events without a route of their own."),
     ("last_secret", "The name of the secret that matched last, since the start."),
     ("events", "How many events came since the start, by verdict."),
-    ("pending", "How many events in the journal are to be delivered."),
+    ("pending", "How many events in the journal are to be delivered; `null` without a journal that can be read."),
     ("dead", "How many events nothing more is tried for."),
     ("quarantined", "How many events were set aside."),
 ];
@@ -227,14 +235,14 @@ impl From<Tried> for Try {
 }
 
 impl Overview {
-    /// Adds what the journal counts in one state.
-    pub(super) fn count(&mut self, state: State, count: u64) {
-        match state {
-            State::Dead => self.dead = count,
-            State::Pending => self.pending = count,
-            State::Quarantined => self.quarantined = count,
-            State::Delivered | State::Discarded | State::Noted => {}
-        }
+    /// Adds what the journal counts.
+    pub(super) fn count(&mut self, totals: &Totals) {
+        let count = |state: State| {
+            let counted = totals.entries.iter().find(|(source, of, _)| *source == self.name && *of == state);
+            Some(counted.map_or(0, |(_, _, count)| *count))
+        };
+        let [pending, dead, quarantined] = [State::Pending, State::Dead, State::Quarantined].map(count);
+        self.waiting = Waiting { pending, dead, quarantined };
     }
 }
 
@@ -303,9 +311,7 @@ mod tests {
             upstream: "app".to_owned(),
             last_secret: None,
             events: BTreeMap::new(),
-            pending: 0,
-            dead: 0,
-            quarantined: 0,
+            waiting: Waiting::default(),
         };
         check(members(&overview), &[SOURCE]);
         let mut whole =

@@ -171,14 +171,10 @@ impl Pages {
     /// A journal that cannot be read leaves its counts out, and the rest is still told.
     async fn sources(&self) -> Answer {
         let mut sources = self.desk.sources();
-        let totals = match self.desk.journal() {
-            Some(journal) => journal.totals().await.unwrap_or_default(),
-            None => crate::state::journal::Totals::default(),
-        };
-        for (name, state, count) in totals.entries {
-            if let Some(source) = sources.iter_mut().find(|source| source.name == name) {
-                source.count(state, count);
-            }
+        if let Some(journal) = self.desk.journal()
+            && let Ok(totals) = journal.totals().await
+        {
+            sources.iter_mut().for_each(|source| source.count(&totals));
         }
         answers::json(StatusCode::OK, &json!({ "sources": sources }))
     }

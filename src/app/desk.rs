@@ -6,7 +6,10 @@ use arc_swap::ArcSwap;
 use jiff::Timestamp;
 
 use crate::{
-    admin::{Desk, form::Overview},
+    admin::{
+        Desk,
+        form::{Overview, Waiting},
+    },
     clock::Clock,
     config::compile::{Compiled, Sender},
     gateway::{
@@ -115,8 +118,6 @@ fn overview(source: &Source, sender: &Sender) -> Overview {
         upstream: source.delivery.target.name.to_string(),
         last_secret: None,
         events: std::collections::BTreeMap::new(),
-        pending: 0,
-        dead: 0,
-        quarantined: 0,
+        waiting: Waiting::default(),
     }
 }

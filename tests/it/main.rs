@@ -19,6 +19,7 @@ mod framing;
 mod handshakes;
 mod journal;
 mod night;
+mod queue;
 mod reload;
 mod replay;
 mod seeds;

@@ -63,7 +63,7 @@ impl Transaction<'_> {
             State::Dead | State::Delivered | State::Discarded | State::Noted | State::Quarantined => {}
         }
         // What is damaged is as good as not kept (I8).
-        match record::read(self.db, id)? {
+        match record::read(self.db, &self.memory.names, id)? {
             Some(Ok((_, entry))) if entry.kept.is_some() => {}
             _ => return Ok(Replay::NoBody),
         }
