@@ -174,7 +174,9 @@ impl Pages {
         if let Some(journal) = self.desk.journal()
             && let Ok(totals) = journal.totals().await
         {
-            sources.iter_mut().for_each(|source| source.count(&totals));
+            for source in &mut sources {
+                source.count(&totals);
+            }
         }
         answers::json(StatusCode::OK, &json!({ "sources": sources }))
     }
