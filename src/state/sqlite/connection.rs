@@ -32,6 +32,8 @@ pub(super) fn open(place: &mut Place) -> Result<Connection, OpenError> {
     // The writer decides when (`checkpoint.rs`).
     db.pragma_update(None, "wal_autocheckpoint", 0).map_err(fail)?;
     schema::migrate(&db, version).map_err(fail)?;
+    // The file to write ahead into is made by the first look at a file that was not written ahead of before.
+    schema::kind(&db).map_err(fail)?;
     // Whatever was written ahead exists by now, under a name that is safe only with the directory (D-33).
     place.sync_directory().and_then(|()| place.opened()).map_err(|error| OpenError::io(&path, &error))?;
     Ok(db)
