@@ -81,10 +81,10 @@ fn d_41_evidence_of_what_was_queued() {
 fn windows_go_on_while_the_process_is_down() {
     let life = Life::new();
     life.deliver("1", WINDOW);
-    life.bench.wait(WINDOW - Duration::from_secs(1));
+    life.bench.wait(Duration::from_hours(23));
     let life = life.again();
     assert!(matches!(life.claim("1", "body"), Claimed::Settled));
-    life.bench.wait(Duration::from_secs(1));
+    life.bench.wait(Duration::from_hours(1));
     assert!(matches!(life.claim("1", "body"), Claimed::Ours(_)));
     let life = life.again();
     assert!(matches!(life.claim("1", "body"), Claimed::Ours(_)));
@@ -96,8 +96,8 @@ fn d_52_a_clock_that_was_set_back_makes_no_window_longer_than_the_longest() {
     life.deliver("1", WINDOW);
     life.bench.clock = ManualClock::at("2020-01-01T00:00:00Z".parse().unwrap());
     let life = life.again();
-    life.bench.wait(WINDOW_MAX - Duration::from_secs(1));
+    life.bench.wait(WINDOW_MAX / 2);
     assert!(matches!(life.claim("1", "body"), Claimed::Settled));
-    life.bench.wait(Duration::from_secs(1));
+    life.bench.wait(WINDOW_MAX / 2);
     assert!(matches!(life.claim("1", "body"), Claimed::Ours(_)));
 }
