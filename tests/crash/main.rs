@@ -7,6 +7,7 @@
 #![expect(clippy::print_stdout, reason = "a test of many cases says which one it is at")]
 #![expect(clippy::disallowed_methods, reason = "the environment says how many cases to try")]
 
+mod damage;
 mod disk;
 mod seeds;
 mod states;

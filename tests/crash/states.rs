@@ -116,7 +116,7 @@ fn lose_power(seed: u64, syncs: Syncs) -> (String, Result<(), String>) {
 }
 
 /// Where a sync costs nothing, if there is such a place: what is lost here is lost before.
-fn fast() -> &'static Path {
+pub(crate) fn fast() -> &'static Path {
     let memory = Path::new("/dev/shm");
     if memory.is_dir() { memory } else { Path::new("/tmp") }
 }

@@ -7,7 +7,7 @@
 //! - [`place`]: the file is ours alone, and stays where it is. [`connection`], [`schema`]: what is in it.
 //! - [`writer`]: one commit after the other; [`transaction`] with [`append`], [`mark`]: what is in a commit.
 //! - [`lease`], [`query`]: what is read. [`memory`]: what is known without reading.
-//! - [`record`], [`seal`]: rows, and how a damaged one is found.
+//! - [`record`], [`seal`]: rows, and how a damaged one is found. [`sound`]: whether all of it fits together.
 //! - [`rewrite`]: the way out of a failed sync.
 //!
 //! <https://www.sqlite.org/wal.html> says what SQLite does; how it was found to behave is in `docs/journal.md`.
@@ -41,6 +41,7 @@ mod rewrite;
 mod schema;
 mod seal;
 mod shared;
+mod sound;
 mod transaction;
 mod writer;
 

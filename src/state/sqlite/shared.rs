@@ -75,6 +75,11 @@ impl Shared {
         stats.damaged += damaged;
     }
 
+    /// So many faults were found at the start, and mended.
+    pub(super) fn mended(&self, faults: u64) {
+        self.lock().damaged += faults;
+    }
+
     pub(super) fn notes_dropped(&self, notes: usize) {
         self.lock().notes_dropped += notes as u64;
     }

@@ -15,6 +15,7 @@ use super::{
     memory::{Draft, Memory},
     place::Place,
     shared::Shared,
+    sound,
     transaction::{Failure, Transaction},
 };
 use crate::{
@@ -74,9 +75,12 @@ impl Writer {
     pub(super) fn open(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let mut place = Place::take(&settings.path)?;
         let db = connection::open(&mut place)?;
-        let memory = Memory::load(&db).map_err(|error| OpenError::sqlite(place.path(), &error))?;
+        let fail = |error: rusqlite::Error| OpenError::sqlite(place.path(), &error);
+        let mended = sound::mend(&db).map_err(fail)?;
+        let memory = Memory::load(&db).map_err(fail)?;
         let time = JournalTime { before: memory.elapsed, since: clock.now().steady };
         let shared = Arc::new(Shared::new(place.path()));
+        shared.mended(mended);
         let mut writer =
             Self { place, db: Some(db), settings, memory, shared, clock, time, trouble: None, pause: RETRY_FIRST };
         let bytes = writer.place.weigh().map_err(|error| OpenError::io(writer.place.path(), &error))?;
