@@ -176,7 +176,7 @@ fn gateway() -> Gateway {
     let clients = ClientLimit::new(compiled.client_limit.0, compiled.client_limit.1, SystemClock.now().steady);
     let telemetry = Arc::new(Telemetry::new(Arc::new(Metrics::new())));
     let claims = Claims::new(Arc::new(MemoryClaims::new(CAPACITY)));
-    Gateway::new(compiled.sources, claims, clients, Arc::new(SystemClock), telemetry)
+    Gateway::new(compiled.sources, claims, None, clients, Arc::new(SystemClock), telemetry)
 }
 
 /// An application that answers before it is asked.

@@ -1,6 +1,7 @@
 //! The composition root: from a configuration to a gateway that listens, and to its end.
 
 use std::{
+    fmt::Display,
     io,
     path::Path,
     sync::{
@@ -20,16 +21,23 @@ use crate::{
         compile::{Compiled, Connect, Surroundings, compile},
         read,
     },
-    gateway::{Gateway, Generations, source::Source},
+    gateway::{
+        Gateway, Generations, Journal,
+        dispatch::{Dispatcher, Roster},
+        source::Source,
+    },
     presets,
     server::{ListenOn, Listener, Server, Shutdown},
     stages::words::Refusal,
     state::{
         claims::{ClaimStats, Claims},
+        durable::DurableClaims,
+        journal::JournalStore,
         limits::{ClientLimit, Limit},
         memory::MemoryClaims,
+        sqlite::{self, SqliteJournal},
     },
-    telemetry::{DedupCounts, Metrics, Telemetry, UpstreamMetrics},
+    telemetry::{DedupCounts, JournalCounts, Metrics, Telemetry, UpstreamMetrics},
     upstream::{Attempt, BoxFuture, HttpUpstream, Outbound, Settings, Tls, Upstream},
 };
 
@@ -78,6 +86,8 @@ pub struct Ground {
     pub telemetry: Arc<Telemetry>,
     /// Delivered events and those on their way.
     pub claims: Claims,
+    /// What outlives the process, if anything does.
+    pub journal: Option<Journal>,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
     tls: Tls,
@@ -88,18 +98,45 @@ impl Ground {
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         let telemetry = Arc::new(Telemetry::new(Arc::new(Metrics::new())));
         let claims = Claims::new(Arc::new(MemoryClaims::new(SETTLED_MAX)));
-        let counted = claims.clone();
-        telemetry.metrics.dedup.watch(move || {
-            let ClaimStats { in_flight, settled, evicted, fenced, lease_expired, conflicts, abandoned } =
-                counted.stats();
-            DedupCounts { in_flight, settled, evicted, fenced, lease_expired, conflicts, abandoned }
-        });
-        Self { shutdown: Shutdown::new(), telemetry, claims, clock, tls: Tls::native() }
+        Self { shutdown: Shutdown::new(), telemetry, claims, journal: None, clock, tls: Tls::native() }
     }
 
     fn gateway(&self, sources: Vec<Source>, (limit, apply_to_private): (Limit, bool)) -> Gateway {
         let clients = ClientLimit::new(limit, apply_to_private, self.clock.now().steady);
-        Gateway::new(sources, self.claims.clone(), clients, self.clock.clone(), self.telemetry.clone())
+        let (claims, journal) = (self.claims.clone(), self.journal.clone());
+        Gateway::new(sources, claims, journal, clients, self.clock.clone(), self.telemetry.clone())
+    }
+
+    /// Opens the journal, if the configuration has one: before anything listens, because what was settled in an earlier
+    /// life of the process counts from the first request on. The error names the remedy.
+    pub async fn open(&mut self, compiled: &Compiled) -> io::Result<()> {
+        let Some(settings) = &compiled.journal else { return Ok(()) };
+        let keep_bodies = settings.keeps_bodies;
+        let settings = sqlite::Settings {
+            retention: settings.retention,
+            keep_bodies,
+            max_size: settings.max_size,
+            ..sqlite::Settings::new(&settings.path)
+        };
+        let unusable = |error: &dyn Display| io::Error::other(format!("the journal cannot be used: {error}"));
+        let opened = SqliteJournal::open(settings, self.clock.clone());
+        let store: Arc<dyn JournalStore> = Arc::new(opened.map_err(|error| unusable(&error))?);
+        let claims = DurableClaims::load(store.clone(), SETTLED_MAX, self.clock.now()).await;
+        self.claims = Claims::new(Arc::new(claims.map_err(|error| unusable(&error))?));
+        let journal = Journal::new(store, keep_bodies, self.shutdown.tasks.clone());
+        let watched = journal.clone();
+        self.telemetry.metrics.journal.watch(move || journal_counts(&watched));
+        self.journal = Some(journal);
+        Ok(())
+    }
+
+    /// Starts to deliver what is pending in the journal, if there is one.
+    fn dispatch(&self, roster: Roster) -> Option<Dispatcher> {
+        let journal = self.journal.clone()?;
+        // Without randomness events come back in a step of their own choosing, which is no harm.
+        let random = || getrandom::u64().unwrap_or(u64::MAX / 2);
+        let (clock, telemetry, shutdown) = (self.clock.clone(), self.telemetry.clone(), self.shutdown.clone());
+        Some(Dispatcher::start(journal, roster, clock, telemetry, shutdown, random))
     }
 
     /// The way to an upstream, counted and logged.
@@ -108,6 +145,31 @@ impl Ground {
         let inner = upstream.map_err(|error| format!("the upstream cannot be used: {error}"))?;
         let metrics = self.telemetry.metrics.upstream(name);
         Ok(Arc::new(Watched { name: name.to_owned(), inner, metrics }))
+    }
+}
+
+/// The numbers of the claims as the metrics have them.
+fn dedup_counts(claims: &Claims) -> DedupCounts {
+    let ClaimStats { in_flight, settled, evicted, fenced, lease_expired, conflicts, abandoned } = claims.stats();
+    DedupCounts { in_flight, settled, evicted, fenced, lease_expired, conflicts, abandoned }
+}
+
+/// The journal's numbers as the metrics have them.
+fn journal_counts(journal: &Journal) -> JournalCounts {
+    let stats = journal.store().stats();
+    JournalCounts {
+        pending: stats.pending,
+        oldest_pending: stats.oldest_pending,
+        dead: stats.dead,
+        quarantined: stats.quarantined,
+        bytes: stats.bytes,
+        commits: stats.commits,
+        appended: stats.appended,
+        failed: stats.failed,
+        notes_dropped: stats.notes_dropped,
+        remember_failed: stats.remember_failed,
+        damaged: stats.damaged,
+        troubled: journal.store().trouble().is_some(),
     }
 }
 
@@ -166,6 +228,7 @@ pub struct Running {
     admin_shutdown: Shutdown,
     readiness: Arc<Readiness>,
     generations: Arc<Generations>,
+    dispatcher: Option<Dispatcher>,
     doors: Doors,
     drain_delay: Duration,
     drain_timeout: Duration,
@@ -195,11 +258,14 @@ impl Doors {
 #[derive(Debug, Default)]
 struct Readiness {
     draining: AtomicBool,
+    journal: Option<Journal>,
 }
 
 impl Probe for Readiness {
     fn not_ready(&self) -> Vec<&'static str> {
-        if self.draining.load(Ordering::Relaxed) { vec![Refusal::Draining.as_str()] } else { Vec::new() }
+        let troubled = self.journal.as_ref().is_some_and(|journal| journal.store().trouble().is_some());
+        let reasons = [(self.draining.load(Ordering::Relaxed), Refusal::Draining), (troubled, Refusal::Journal)];
+        reasons.into_iter().filter(|(holds, _)| *holds).map(|(_, reason)| reason.as_str()).collect()
     }
 }
 
@@ -213,7 +279,10 @@ impl Running {
             return Err(io::Error::other(format!("the clock of this machine says {now}: set it, then start again")));
         }
         let metrics = telemetry.metrics.clone();
+        let counted = ground.claims.clone();
+        metrics.dedup.watch(move || dedup_counts(&counted));
         let doors = Doors::of(&compiled);
+        let roster = Roster::new(&compiled.upstreams, &compiled.sources);
         let generations = Arc::new(Generations::new(ground.gateway(compiled.sources, compiled.client_limit)));
         let mut listeners = Vec::new();
         for on in &compiled.listen {
@@ -231,7 +300,8 @@ impl Running {
             let server = server.clone();
             shutdown.tasks.spawn(async move { server.serve(listener).await });
         }
-        let (readiness, admin_shutdown) = (Arc::new(Readiness::default()), Shutdown::new());
+        let journal = ground.journal.clone();
+        let (readiness, admin_shutdown) = (Arc::new(Readiness { journal, ..Readiness::default() }), Shutdown::new());
         let pages = Admin::new(Vec::new(), readiness.clone(), metrics, admin_shutdown.clone());
         admin_shutdown.tasks.spawn(async move { pages.serve(admin_listener).await });
         Ok(Self {
@@ -241,6 +311,7 @@ impl Running {
             admin_shutdown,
             readiness,
             generations,
+            dispatcher: ground.dispatch(roster),
             doors,
             drain_delay: compiled.drain_delay,
             drain_timeout: compiled.drain_timeout,
@@ -252,6 +323,9 @@ impl Running {
     #[must_use = "the operator should know what waits for a restart"]
     pub fn reload(&self, compiled: Compiled, ground: &Ground) -> bool {
         let waits = Doors::of(&compiled) != self.doors;
+        if let Some(dispatcher) = &self.dispatcher {
+            dispatcher.replace(Roster::new(&compiled.upstreams, &compiled.sources));
+        }
         self.generations.replace(ground.gateway(compiled.sources, compiled.client_limit));
         waits
     }

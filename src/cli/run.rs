@@ -27,7 +27,7 @@ pub(super) fn run(file: &ConfigFile) -> u8 {
         Err(error) => return usage(&format!("error: the runtime cannot be started: {error}")),
     };
     let _entered = runtime.enter();
-    let ground = Ground::new(Arc::new(SystemClock));
+    let mut ground = Ground::new(Arc::new(SystemClock));
     let (compiled, found) = match file.load(false, &mut |name, settings| ground.connect(name, settings)) {
         Ok(loaded) => loaded,
         Err(problem) => return usage(&problem),
@@ -38,6 +38,9 @@ pub(super) fn run(file: &ConfigFile) -> u8 {
     };
     start_log(&compiled, &found);
     telemetry::count_panics(ground.telemetry.metrics.panics.clone());
+    if let Err(error) = runtime.block_on(ground.open(&compiled)) {
+        return usage(&format!("error: {error}"));
+    }
     runtime.block_on(serve(file, compiled, &ground))
 }
 

@@ -10,7 +10,10 @@ use super::sample::{self, Sample};
 use crate::{
     clock::Clock,
     config::compile::{Compiled, Sender},
-    gateway::source::{Entry, MediaTypes, Plan, Source},
+    gateway::{
+        plan::Fate,
+        source::{Entry, MediaTypes, Source},
+    },
     stages::{
         answer::Answer,
         json::{Document, Kind, Limits, Value},
@@ -171,10 +174,14 @@ impl<'a> StandIn<'a> {
             return None;
         };
         let batch = self.source.split(&authentic).ok()?;
-        batch.events().find_map(|event| match self.source.plan(&authentic, event, None).0 {
-            Plan::Decided(verdict, Some(offence)) => Some((offence.violation.is_some(), Some(verdict))),
-            Plan::Deliver(_, Some(offence)) => Some((offence.violation.is_some(), None)),
-            Plan::Decided(..) | Plan::Deliver(..) => None,
+        batch.events().find_map(|event| {
+            let plan = self.source.plan(&authentic, event, None).0;
+            let verdict = match plan.fate {
+                Fate::Decided(verdict) => Some(verdict),
+                Fate::SetAside(cause) => Some(Verdict::Quarantine(cause)),
+                Fate::Deliver => None,
+            };
+            plan.offence.map(|offence| (offence.violation.is_some(), verdict))
         })
     }
 

@@ -2,8 +2,14 @@
 //! one before it made, and nothing goes backwards.
 
 mod attempts;
+mod claim;
 mod deliver;
+pub mod dispatch;
 mod generations;
+mod journal;
+mod keep;
+mod ledger;
+pub mod plan;
 mod record;
 pub mod source;
 mod trace;
@@ -17,13 +23,17 @@ use std::{
 
 use http::{Method, header::CONTENT_TYPE};
 
-pub use self::generations::{Generations, Way};
 use self::{
     attempts::Attempts,
     deliver::{Delivery, Trip},
+    plan::{Fate, Plan},
     record::Record,
-    source::{Active, Entry, Limit, Mode, Plan, Source},
+    source::{Active, Entry, Limit, Mode, Source},
     trace::TraceIds,
+};
+pub use self::{
+    generations::{Generations, Way},
+    journal::Journal,
 };
 use crate::{
     clock::Clock,
@@ -47,6 +57,8 @@ use crate::{
 pub struct Gateway {
     routes: HashMap<String, Arc<Route>>,
     claims: Claims,
+    /// Where there is none, no source queues or sets aside.
+    journal: Option<Journal>,
     clients: Arc<ClientLimit>,
     clock: Arc<dyn Clock>,
     telemetry: Arc<Telemetry>,
@@ -86,6 +98,7 @@ impl Gateway {
     pub fn new(
         sources: Vec<Source>,
         claims: Claims,
+        journal: Option<Journal>,
         clients: ClientLimit,
         clock: Arc<dyn Clock>,
         telemetry: Arc<Telemetry>,
@@ -97,7 +110,7 @@ impl Gateway {
         let routes = sources.into_iter().map(route).collect();
         let nobody = telemetry.metrics.no_source();
         let (attempts, traces, clients) = (Arc::default(), TraceIds::default(), Arc::new(clients));
-        Self { routes, claims, clients, clock, telemetry, nobody, attempts, traces }
+        Self { routes, claims, journal, clients, clock, telemetry, nobody, attempts, traces }
     }
 
     /// Goes on with what another gateway remembers: attempts, and the budgets whose settings are the same.
@@ -118,15 +131,21 @@ impl Gateway {
     async fn journey(&self, opened: &Opened, received: Received, record: &mut Record) -> Answer {
         let source = &opened.route.source;
         let client = received.head.client;
-        let end = match self.enter(source, received, record).await {
-            Ok((authentic, plans)) => {
-                let due = opened.at + source.deadline;
-                let outcomes = self.deliver(source, &authentic, plans, due, record).await;
-                End::Judged(outcomes)
-            }
-            Err(end) => end,
+        let (authentic, plans) = match self.enter(source, received, record).await {
+            Ok(entered) => entered,
+            Err(end) => return self.conclude(source, client, &end, record),
         };
-        self.conclude(source, client, end, record)
+        let traceparent = self.traces.next();
+        let due = opened.at + source.deadline;
+        let trip = Trip { gateway: self, source, authentic: &authentic, due, traceparent: &traceparent };
+        let (judged, ends) = self.judge(trip, &plans, record).await;
+        record.traceparent = Some(traceparent.clone());
+        let end = End::Judged(ends);
+        let answer = self.conclude(source, client, &end, record);
+        if let End::Judged(ends) = &end {
+            trip.note(&judged, ends, answer.status.as_u16());
+        }
+        answer
     }
 
     /// Authenticate, greet, limit, split, recognise, check: everything that comes before an event may be claimed.
@@ -152,17 +171,6 @@ impl Gateway {
             return Err(End::Greeted(answer));
         }
         self.limit_events(source, &authentic, &plans, record).await?;
-        if plans.iter().any(Plan::is_rejected) {
-            // One event that is rejected takes the request with it, and nothing of it has been claimed (I15).
-            let mut rejected = Vec::new();
-            for plan in plans {
-                if let Plan::Decided(verdict @ Verdict::Reject(_), offence) = plan {
-                    record.offence(offence);
-                    rejected.push(verdict.into());
-                }
-            }
-            return Err(End::Judged(rejected));
-        }
         Ok((authentic, plans))
     }
 
@@ -257,49 +265,34 @@ impl Gateway {
         };
         let plans: Vec<Plan> = batch.events().map(plan).collect();
         record.timings.check = Some(self.since(split));
-        let all_greeted = plans.iter().all(|plan| matches!(plan, Plan::Decided(Verdict::Handshake, _)));
+        let all_greeted = plans.iter().all(|plan| plan.fate == Fate::Decided(Verdict::Handshake));
         Ok((plans, greeting.filter(|_| all_greeted)))
     }
 
-    /// Claims, delivers and settles what is not decided yet. Verdicts come back in the order of the events.
-    async fn deliver(
+    /// Claims, delivers and settles what is not decided yet. The ends come back in the order of the events.
+    ///
+    /// One event that is rejected takes the request with it: nothing else of it is judged, and nothing is claimed (I15).
+    async fn judge<'p>(
         &self,
-        source: &Source,
-        authentic: &Authentic,
-        plans: Vec<Plan>,
-        due: Instant,
+        trip: Trip<'_>,
+        plans: &'p [Plan],
         record: &mut Record,
-    ) -> Vec<Delivery> {
+    ) -> (Vec<&'p Plan>, Vec<Delivery>) {
+        let spoils = plans.iter().any(Plan::is_rejected);
+        let judged: Vec<_> = plans.iter().filter(|plan| !spoils || plan.is_rejected()).collect();
+        judged.iter().for_each(|plan| record.offence(plan.offence.clone()));
         let started = self.clock.now().steady;
-        let traceparent = self.traces.next();
-        let trip = Trip { gateway: self, source, authentic, due, traceparent: &traceparent };
-        let mut parcels = Vec::new();
-        let mut decided = Vec::with_capacity(plans.len());
-        for plan in plans {
-            match plan {
-                Plan::Decided(verdict, offence) => {
-                    record.offence(offence);
-                    decided.push(Some(verdict));
-                }
-                Plan::Deliver(parcel, observed) => {
-                    record.offence(observed);
-                    parcels.push(*parcel);
-                    decided.push(None);
-                }
-            }
+        let open = judged.iter().filter(|plan| plan.is_open()).copied().collect();
+        let mut delivered = trip.run(open).await.into_iter();
+        if !spoils {
+            record.timings.deliver = Some(self.since(started));
         }
-        let delivered = if source.delivery.as_array && !parcels.is_empty() {
-            trip.together(parcels).await
-        } else {
-            trip.each(parcels).await
+        let end = |plan: &&Plan| match plan.fate {
+            Fate::Decided(verdict) => Some(verdict.into()),
+            Fate::Deliver | Fate::SetAside(_) => delivered.next(),
         };
-        record.timings.deliver = Some(self.since(started));
-        record.traceparent = Some(traceparent);
-        let mut delivered = delivered.into_iter();
-        decided
-            .into_iter()
-            .filter_map(|verdict| verdict.map_or_else(|| delivered.next(), |done| Some(done.into())))
-            .collect()
+        let ends = judged.iter().filter_map(end).collect();
+        (judged, ends)
     }
 
     /// Route and admit: may this client send to this source at all?
@@ -344,13 +337,13 @@ impl Gateway {
     }
 
     /// From what happened to what the sender is told, and into the record.
-    fn conclude(&self, source: &Source, client: Client, end: End, record: &mut Record) -> Answer {
+    fn conclude(&self, source: &Source, client: Client, end: &End, record: &mut Record) -> Answer {
         match end {
             End::Greeted(answer) => {
                 record.end(Outcome::Handshake, Reason::None);
-                answer
+                answer.clone()
             }
-            End::Refused(refusal, retry_after) => {
+            &End::Refused(refusal, retry_after) => {
                 if answer::is_authentication(refusal) {
                     self.charge(&client, refusal, self.clock.now().steady);
                 }
@@ -375,12 +368,12 @@ impl Gateway {
 }
 
 /// The application's own answer to a single event, where the source hands it back.
-fn relayed(outcomes: Vec<Delivery>) -> Option<Answer> {
-    let [outcome] = <[Delivery; 1]>::try_from(outcomes).ok()?;
-    let Delivered { status, relay } = outcome.delivered?;
-    let (content_type, body) = relay?;
-    let mut answer = Answer::new(status, body);
-    answer.headers.extend(content_type.map(|content_type| (CONTENT_TYPE, content_type)));
+fn relayed(outcomes: &[Delivery]) -> Option<Answer> {
+    let [outcome] = outcomes else { return None };
+    let Delivered { status, relay } = outcome.delivered.as_ref()?;
+    let (content_type, body) = relay.as_ref()?;
+    let mut answer = Answer::new(*status, body.clone());
+    answer.headers.extend(content_type.clone().map(|content_type| (CONTENT_TYPE, content_type)));
     Some(answer)
 }
 

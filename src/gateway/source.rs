@@ -6,30 +6,30 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, header::CONTENT_TYPE};
 use ipnet::IpNet;
 use jiff::Timestamp;
 
+use super::{
+    dispatch::Retry,
+    plan::{Parcel, Plan},
+};
 use crate::{
     stages::{
         answer::{Answer, AnswerPolicy},
         authenticate::{Authentic, Authenticator, Rejection},
-        check::{Checker, Offence, Policy},
+        check::{Checker, Policy},
         greet::{Greeter, Greeting},
         json::{Document, Limits},
         receive::{Client, Received},
         recognize::{Pattern, Recognizer},
         schemes::Looked,
         selector::{Facts, Selector},
-        split::{self, Batch, Envelope, Event},
+        split::{self, Batch, Envelope},
         vouch::Voucher,
-        words::{Cause, Refusal, Verdict},
+        words::Refusal,
     },
-    state::{
-        key::{BucketKey, Digest, EventKey},
-        limits::SourceLimit,
-    },
+    state::{key::BucketKey, limits::SourceLimit},
     upstream::Upstream,
 };
 
@@ -81,6 +81,8 @@ pub struct Source {
 pub enum Active {
     /// Authentic requests are acknowledged and dropped.
     Drop,
+    /// Authentic events are kept in the journal until the source is switched on again.
+    Hold,
     /// Everything is answered 503, so that the sender keeps it.
     Refuse,
     /// As usual.
@@ -151,8 +153,12 @@ pub struct Delivery {
     pub as_array: bool,
     /// Events of one batch in flight.
     pub concurrency: usize,
-    /// Whether an event waits for the one before it.
-    pub ordered: bool,
+    /// Whether events go into the journal and are delivered in the background, rather than while the sender waits.
+    pub queued: bool,
+    /// How a queued event is tried again.
+    pub retry: Retry,
+    /// Which events wait for each other: queued, those with the same values; else all of a request. Empty: none.
+    pub order: Vec<Selector>,
     /// By event type; the first that matches.
     pub routes: Vec<(Pattern, Arc<Target>)>,
     /// For all others.
@@ -171,31 +177,14 @@ pub struct Target {
     pub voucher: Voucher,
     /// How long one attempt may take.
     pub timeout: Duration,
+    /// How many attempts may be under way at once.
+    pub max_in_flight: usize,
 }
 
 impl std::fmt::Debug for Target {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Target({})", self.name)
     }
-}
-
-/// An event on its way out.
-#[derive(Clone, Debug)]
-pub struct Parcel {
-    /// Its identity; `None` when repeats of it cannot be told.
-    pub key: Option<EventKey>,
-    /// The SHA-256 of its bytes.
-    pub digest: Digest,
-    /// Its type, as sent.
-    pub event_type: Option<String>,
-    /// Exactly the bytes that were verified.
-    pub bytes: Bytes,
-    /// Position and size of its batch, from one.
-    pub batch: Option<(usize, usize)>,
-    /// Whether the event is all there is in the body.
-    pub is_whole_body: bool,
-    /// Where it goes.
-    pub target: Arc<Target>,
 }
 
 /// How a request gets in, or does not.
@@ -210,15 +199,6 @@ pub enum Entry {
     Refused(Refusal, Option<Looked>),
 }
 
-/// What is to happen to one event.
-#[derive(Clone, Debug)]
-pub enum Plan {
-    /// It is decided already; an offence says what is wrong with the event.
-    Decided(Verdict, Option<Offence>),
-    /// It is to be delivered; an offence was only observed.
-    Deliver(Box<Parcel>, Option<Offence>),
-}
-
 impl Source {
     /// Goes on with the buckets of an earlier generation of the same source, if they are the same.
     pub fn inherit(&mut self, earlier: &Self) {
@@ -228,6 +208,11 @@ impl Source {
         {
             limit.buckets = known.buckets.clone();
         }
+    }
+
+    /// Whether its events go into the journal before they go anywhere else.
+    pub fn queues(&self) -> bool {
+        self.delivery.queued || self.active == Active::Hold
     }
 
     /// The methods it takes, for `Allow`.
@@ -289,82 +274,6 @@ impl Source {
             .map_err(|malformed| malformed.fault.refusal())?;
         Ok(split::split(document, &self.envelope)?)
     }
-
-    /// What is to happen to one event: its own test, its type, its filters, its schema, its identity, in this order.
-    pub fn plan(&self, authentic: &Authentic, event: Event<'_>, size: Option<usize>) -> (Plan, Option<Answer>) {
-        if let Some(Ok(answer)) = self.greeter.event(authentic.received(), event.value()) {
-            return (Plan::Decided(Verdict::Handshake, None), Some(answer));
-        }
-        let document = OnceLock::new();
-        let facts = Facts { event: Some(event.value()), ..Facts::of(authentic.received(), "", &document) };
-        let event_type = self.recognizer.event_type(&facts);
-        let names = event_type.as_ref().map(|known| (known.name.as_ref(), known.sent.as_ref()));
-        let known = self.recognizer.knows(event_type.as_ref());
-        let unwanted = || {
-            let cause = self.recognizer.unwanted(event_type.as_ref(), event.value())?;
-            Some((self.on_filtered, Offence { cause, violation: None }))
-        };
-        let broken = || {
-            let offence = self.checker.check(names, known, event).err()?;
-            Some((self.checker.policy(offence.cause), offence))
-        };
-        // An event without a type is malformed rather than unwanted, so its schema is asked first.
-        let finders: [&dyn Fn() -> Option<(Policy, Offence)>; 2] =
-            if event_type.is_some() { [&unwanted, &broken] } else { [&broken, &unwanted] };
-        let mut observed = None;
-        for (policy, offence) in finders.iter().filter_map(|find| find()) {
-            match policy.verdict(offence.cause).filter(|_| self.mode == Mode::Enforce) {
-                Some(verdict) => return (Plan::Decided(verdict, Some(offence)), None),
-                None => observed = observed.or(Some(offence)),
-            }
-        }
-        let plan = self.parcel(&facts, names.map(|(_, sent)| sent), event, size);
-        (plan.map_or_else(|verdict| Plan::Decided(verdict, None), |parcel| Plan::Deliver(parcel, observed)), None)
-    }
-
-    fn parcel(
-        &self,
-        facts: &Facts<'_>,
-        event_type: Option<&str>,
-        event: Event<'_>,
-        size: Option<usize>,
-    ) -> Result<Box<Parcel>, Verdict> {
-        let bytes = event.bytes();
-        let digest = Digest::of(&bytes);
-        let key = match (self.recognizer.identity(facts), self.dedup.on_missing) {
-            (Some(parts), _) => Some(EventKey::new(&self.name, parts.iter().map(Vec::as_slice))),
-            (None, OnMissing::Digest) => Some(EventKey::of_bytes(&self.name, &digest)),
-            (None, OnMissing::Reject) if self.mode == Mode::Enforce => {
-                return Err(Verdict::Reject(Cause::IdentityMissing));
-            }
-            (None, OnMissing::Forward | OnMissing::Reject) => None,
-        };
-        let target = self.target(event_type);
-        let batch = size.map(|size| (event.index() + 1, size));
-        let event_type = event_type.map(str::to_owned);
-        let is_whole_body = bytes.len() == facts.received.body.len();
-        Ok(Box::new(Parcel { key, digest, event_type, bytes, batch, is_whole_body, target }))
-    }
-
-    /// An identity for an event whose repeats cannot be told: no other event has it.
-    pub fn unique_key(&self, traceparent: &str, parcel: &Parcel) -> EventKey {
-        let position = parcel.batch.map_or(0, |(position, _)| position).to_be_bytes();
-        EventKey::new(&self.name, [traceparent.as_bytes(), &position])
-    }
-
-    /// The whole body as one event of unknown kind: for sources that only observe.
-    pub fn opaque(&self, authentic: &Authentic) -> Plan {
-        let (bytes, digest) = (authentic.body().clone(), Digest::of(authentic.body()));
-        let key = Some(EventKey::of_bytes(&self.name, &digest));
-        let target = self.target(None);
-        let parcel = Parcel { key, digest, event_type: None, bytes, batch: None, is_whole_body: true, target };
-        Plan::Deliver(Box::new(parcel), None)
-    }
-
-    fn target(&self, event_type: Option<&str>) -> Arc<Target> {
-        let routed = event_type.and_then(|name| self.delivery.routes.iter().find(|(pattern, _)| pattern.matches(name)));
-        routed.map_or_else(|| self.delivery.target.clone(), |(_, target)| target.clone())
-    }
 }
 
 impl From<Greeting> for Entry {
@@ -373,26 +282,11 @@ impl From<Greeting> for Entry {
     }
 }
 
-impl Plan {
-    /// The event on its way out, if it is.
-    pub fn parcel(&self) -> Option<&Parcel> {
-        match self {
-            Self::Decided(..) => None,
-            Self::Deliver(parcel, _) => Some(parcel),
-        }
-    }
-
-    /// Whether the event takes its whole request with it.
-    pub fn is_rejected(&self) -> bool {
-        matches!(self, Self::Decided(Verdict::Reject(_), _))
-    }
-}
-
 impl Limit {
     /// How many events each bucket is charged for, in the order the buckets first occur.
     pub fn charges(&self, authentic: &Authentic, plans: &[Plan]) -> Vec<(BucketKey, u32)> {
         let mut charges: Vec<(BucketKey, u32)> = Vec::new();
-        for parcel in plans.iter().filter_map(Plan::parcel) {
+        for parcel in plans.iter().filter(|plan| plan.is_open()).map(|plan| &plan.parcel) {
             let key = self.bucket(authentic, parcel);
             match charges.iter_mut().find(|(known, _)| *known == key) {
                 Some((_, count)) => *count += 1,

@@ -55,10 +55,8 @@ pub struct Letter<'a> {
     pub traceparent: &'a str,
     /// The content type to send.
     pub content_type: &'a HeaderValue,
-    /// The sender's headers.
-    pub sent: &'a HeaderMap,
-    /// Headers that carry the sender's credentials.
-    pub credentials: &'a [HeaderName],
+    /// The sender's headers that pass, as [`Voucher::passing`] found them.
+    pub passing: &'a [(HeaderName, HeaderValue)],
 }
 
 /// A Standard Webhooks secret: `whsec_` and base64, or else the text itself.
@@ -88,20 +86,28 @@ pub fn never_passes(name: &HeaderName) -> bool {
 }
 
 impl Voucher {
+    /// The sender's headers that pass: those on the allow-list, but none that carries its `credentials`, or that it
+    /// nominated for the connection alone.
+    pub fn passing(&self, sent: &HeaderMap, credentials: &[HeaderName]) -> Vec<(HeaderName, HeaderValue)> {
+        let nominated = |name: &HeaderName| {
+            let values = sent.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
+            values.flat_map(|value| value.split(',')).any(|token| token.trim().eq_ignore_ascii_case(name.as_str()))
+        };
+        let stays = |name: &&HeaderName| {
+            **name == CONTENT_TYPE || never_passes(name) || credentials.contains(name) || nominated(name)
+        };
+        let values = |name: &HeaderName| {
+            let named = |value: &HeaderValue| (name.clone(), value.clone());
+            sent.get_all(name).iter().map(named).collect::<Vec<_>>()
+        };
+        self.forward_headers.iter().filter(|name| !stays(name)).flat_map(values).collect()
+    }
+
     /// All headers of one request to the application.
     pub fn headers(&self, letter: &Letter<'_>, body: &[u8], now: Timestamp) -> HeaderMap {
         let mut headers = HeaderMap::with_capacity(16);
-        let nominated = |name: &HeaderName| {
-            let values = letter.sent.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
-            values.flat_map(|value| value.split(',')).any(|token| token.trim().eq_ignore_ascii_case(name.as_str()))
-        };
-        for name in &self.forward_headers {
-            if never_passes(name) || letter.credentials.contains(name) || nominated(name) {
-                continue;
-            }
-            letter.sent.get_all(name).iter().for_each(|value| {
-                headers.append(name, value.clone());
-            });
+        for (name, value) in letter.passing {
+            headers.append(name, value.clone());
         }
         headers.insert(CONTENT_TYPE, letter.content_type.clone());
         headers.extend(self.headers.iter().cloned());

@@ -16,6 +16,7 @@ use prometheus_client::{
 
 use super::{
     dedup::{ABANDONED, COMMIT_FAILED, CONFLICTS, DedupMetrics, EVICTED, FENCED, IN_FLIGHT, LEASE_EXPIRED, SETTLED},
+    journal::{self, JournalMetrics, QueueMetrics},
     words::{Outcome, Reason},
 };
 use crate::stages::words::Verdict;
@@ -72,6 +73,31 @@ pub const DECLARED: &[Declared] = &[
         &[],
         "Delivered events whose key could not be kept: a repeat may be delivered again",
     ),
+    declare(journal::PENDING, "gauge", &[], "Events in the journal that are to be delivered"),
+    declare(journal::OLDEST, "gauge", &[], "For how many seconds the oldest of them has been waiting"),
+    declare(journal::DEAD, "gauge", &[], "Events in the journal that were given up: an operator decides"),
+    declare(journal::QUARANTINED, "gauge", &[], "Events in the journal that were set aside: an operator decides"),
+    declare(journal::BYTES, "gauge", &[], "Bytes of the journal on the disk"),
+    declare(journal::TROUBLE, "gauge", &[], "1 while the journal cannot take events, and senders are answered 503"),
+    declare(journal::COMMITS, "counter", &[], "Groups that the journal committed"),
+    declare(journal::APPENDED, "counter", &[], "Events that the journal took"),
+    declare(journal::FAILED, "counter", &[], "Requests that the journal did not take"),
+    declare(journal::NOTES_DROPPED, "counter", &[], "Lines of the delivery log that were dropped under load"),
+    declare(
+        journal::REMEMBER_FAILED,
+        "counter",
+        &[],
+        "Delivered events that the journal could not remember: after a restart a repeat may be delivered again",
+    ),
+    declare(journal::DAMAGED, "counter", &[], "Entries of the journal that were found damaged and are not delivered"),
+    declare(QUEUE_DEAD, "counter", &["upstream"], "Queued events that were given up"),
+    declare(QUEUE_IN_FLIGHT, "gauge", &["upstream"], "Attempts at queued events under way"),
+    declare(
+        QUEUE_BREAKER,
+        "gauge",
+        &["upstream"],
+        "0 while queued events go out, 2 while none does because the upstream is not well, 1 while one tries",
+    ),
     declare(PANICS, "counter", &[], "Panics: defects of the gateway"),
     declare(RELOAD_FAILED, "counter", &[], "Reloads that were refused; the configuration before them stays in force"),
     declare(CONNECTIONS, "gauge", &[], "Open connections of senders"),
@@ -83,6 +109,9 @@ const EVENTS: &str = "hooksieve_events_total";
 const ATTEMPTS: &str = "hooksieve_upstream_attempts_total";
 const DURATION: &str = "hooksieve_request_duration_seconds";
 const SECRETS: &str = "hooksieve_secret_used_total";
+const QUEUE_DEAD: &str = "hooksieve_queue_dead_total";
+const QUEUE_IN_FLIGHT: &str = "hooksieve_queue_in_flight";
+const QUEUE_BREAKER: &str = "hooksieve_queue_breaker";
 const PANICS: &str = "hooksieve_panics_total";
 const RELOAD_FAILED: &str = "hooksieve_reload_failed_total";
 const CONNECTIONS: &str = "hooksieve_connections";
@@ -101,6 +130,8 @@ type Label = (&'static str, Cow<'static, str>);
 pub struct Metrics {
     /// What is counted about deduplication.
     pub dedup: DedupMetrics,
+    /// What the journal counts.
+    pub journal: JournalMetrics,
     /// Panics.
     pub panics: Counter,
     /// Refused reloads.
@@ -119,6 +150,9 @@ struct Families {
     attempts: Family<[Label; 2], Counter>,
     duration: Family<[Label; 1], Histogram, fn() -> Histogram>,
     secrets: Family<[Label; 2], Counter>,
+    dead: Family<[Label; 1], Counter>,
+    in_flight: Family<[Label; 1], Gauge>,
+    breaker: Family<[Label; 1], Gauge>,
 }
 
 impl Default for Metrics {
@@ -138,13 +172,18 @@ impl Metrics {
             attempts: register(&mut registry, ATTEMPTS, Family::default()),
             duration: register(&mut registry, DURATION, Family::new_with_constructor(|| Histogram::new(BUCKETS))),
             secrets: register(&mut registry, SECRETS, Family::default()),
+            dead: register(&mut registry, QUEUE_DEAD, Family::default()),
+            in_flight: register(&mut registry, QUEUE_IN_FLIGHT, Family::default()),
+            breaker: register(&mut registry, QUEUE_BREAKER, Family::default()),
         };
+        let journal = JournalMetrics::default();
+        registry.register_collector(Box::new(journal.clone()));
         let dedup = DedupMetrics::register(&mut registry);
         let panics = register(&mut registry, PANICS, Counter::default());
         let reload_failed = register(&mut registry, RELOAD_FAILED, Counter::default());
         let connections = register(&mut registry, CONNECTIONS, Gauge::default());
         registry.register(stem(BUILD), help(BUILD), Info::new([("version", env!("CARGO_PKG_VERSION"))]));
-        Self { dedup, panics, reload_failed, connections, registry, families, sources: Mutex::default() }
+        Self { dedup, journal, panics, reload_failed, connections, registry, families, sources: Mutex::default() }
     }
 
     /// The handles of a source. Asking again, for instance after a reload, gives the same ones.
@@ -177,6 +216,17 @@ impl Metrics {
             ambiguous: count("ambiguous"),
             not_sent: count("not_sent"),
             full: count("full"),
+        }
+    }
+
+    /// The handles of an upstream's queue, to be kept beside it.
+    #[must_use]
+    pub fn queue(&self, upstream: &str) -> QueueMetrics {
+        let labels = || [label("upstream", upstream)];
+        QueueMetrics {
+            dead: self.families.dead.get_or_create_owned(&labels()),
+            in_flight: self.families.in_flight.get_or_create_owned(&labels()),
+            breaker: self.families.breaker.get_or_create_owned(&labels()),
         }
     }
 
@@ -314,6 +364,7 @@ mod tests {
         source.event(Verdict::Forward);
         source.secret("2026-11").inc();
         metrics.upstream("app").full.inc();
+        metrics.queue("app").dead.inc();
         let text = metrics.render();
         let mut scraped: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
         let mut declared: Vec<_> = DECLARED.iter().map(|it| format!("{} {}", stem(it.name), it.kind)).collect();

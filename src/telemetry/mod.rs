@@ -5,6 +5,7 @@
 
 mod access;
 mod dedup;
+mod journal;
 mod log;
 mod metrics;
 mod words;
@@ -13,6 +14,7 @@ use std::{borrow::Cow, fmt::Write as _};
 
 pub use access::{AccessRecord, FIELDS, TRACE_TARGET, Telemetry, Timings};
 pub use dedup::{DedupCounts, DedupMetrics};
+pub use journal::{JournalCounts, JournalMetrics, QueueMetrics};
 pub use log::{Format, count_panics, init, init_with};
 pub use metrics::{DECLARED, Declared, Metrics, NO_SOURCE, SourceMetrics, UpstreamMetrics};
 pub use words::{Counts, Outcome, Reason};

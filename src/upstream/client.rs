@@ -21,6 +21,7 @@ use hyper_util::{
     },
     rt::{TokioExecutor, TokioTimer},
 };
+use jiff::fmt::rfc2822;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -28,7 +29,7 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 
-use super::{Attempt, BoxFuture, Delivered, Outbound, Upstream};
+use super::{Attempt, BoxFuture, Delivered, Outbound, RetryAfter, Upstream};
 
 /// How long an attempt waits for one of the others to end before it is [`Attempt::Full`].
 const FULL_AFTER: Duration = Duration::from_millis(250);
@@ -275,10 +276,13 @@ async fn whole(body: &mut Incoming) -> Option<Bytes> {
     Some(gathered.freeze())
 }
 
-/// `Retry-After` in its form in seconds (RFC 9110, section 10.2.3); dates and junk are ignored.
-fn retry_after(headers: &HeaderMap) -> Option<u64> {
+/// `Retry-After` in seconds or as a date (RFC 9110, sections 10.2.3 and 5.6.7); junk is ignored.
+fn retry_after(headers: &HeaderMap) -> Option<RetryAfter> {
     let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?;
-    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
+    if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return text.parse().ok().map(RetryAfter::Seconds);
+    }
+    rfc2822::DateTimeParser::new().parse_timestamp(text).ok().map(RetryAfter::At)
 }
 
 /// An error with its causes, on one line.
@@ -303,12 +307,25 @@ mod tests {
             let headers = HeaderMap::from_iter([(header::RETRY_AFTER, HeaderValue::from_static(value))]);
             assert_eq!(retry_after(&headers), want, "{value}");
         };
-        check("120", Some(120));
-        check("99999999999", Some(99_999_999_999));
+        check("120", Some(RetryAfter::Seconds(120)));
+        check("99999999999", Some(RetryAfter::Seconds(99_999_999_999)));
         check("99999999999999999999999", None);
-        for junk in ["", "-1", "+1", "1.5", "Fri, 31 Dec 1999 23:59:59 GMT"] {
+        let date = "2026-01-01T00:02:00Z".parse().unwrap();
+        check("Thu, 01 Jan 2026 00:02:00 GMT", Some(RetryAfter::At(date)));
+        for junk in ["", "-1", "+1", "1.5", "Fri, 31 Dec 1999", "Fri, 32 Dec 1999 23:59:59 GMT", "tomorrow"] {
             check(junk, None);
         }
+    }
+
+    #[test]
+    fn d_43_a_date_is_a_wait() {
+        let now = "2026-01-01T00:00:00Z".parse().unwrap();
+        let check =
+            |at: &str, want| assert_eq!(RetryAfter::At(at.parse().unwrap()).wait(now), Duration::from_secs(want));
+        check("2026-01-01T00:02:00Z", 120);
+        check("1999-12-31T23:59:59Z", 0);
+        check("2027-01-01T00:00:00Z", 31_536_000);
+        assert_eq!(RetryAfter::Seconds(120).wait(now), Duration::from_secs(120));
     }
 
     #[test]

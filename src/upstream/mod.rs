@@ -6,6 +6,7 @@ use std::{future::Future, pin::Pin, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
+use jiff::Timestamp;
 
 pub use client::{HttpUpstream, Settings, Tls};
 
@@ -31,8 +32,8 @@ pub enum Attempt {
     Refused {
         /// The status the application gave.
         status: StatusCode,
-        /// Its `Retry-After` in seconds, where it gave one in that form.
-        retry_after: Option<u64>,
+        /// When it wants to be asked again, if it said so.
+        retry_after: Option<RetryAfter>,
     },
     /// Bytes may have reached the application, but no answer was read.
     Ambiguous {
@@ -50,6 +51,26 @@ pub enum Attempt {
     },
     /// `max_in_flight` attempts are under way already; nothing was sent.
     Full,
+}
+
+/// When an application wants to be asked again (RFC 9110, section 10.2.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RetryAfter {
+    /// After so many seconds.
+    Seconds(u64),
+    /// At this time.
+    At(Timestamp),
+}
+
+impl RetryAfter {
+    /// How long that is from `now`: nothing for a time that has passed.
+    #[must_use]
+    pub fn wait(self, now: Timestamp) -> Duration {
+        match self {
+            Self::Seconds(seconds) => Duration::from_secs(seconds),
+            Self::At(time) => Duration::try_from(time.duration_since(now)).unwrap_or_default(),
+        }
+    }
 }
 
 /// The application's answer to a delivered event.

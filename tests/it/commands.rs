@@ -233,6 +233,8 @@ fn every_command_has_help_with_an_example() {
 }
 
 const FORWARD: &str = "200 {\"forward\":1}\n";
+const QUEUE: &str = "202 {\"queue\":1}\n";
+const ASIDE: &str = "200 {\"quarantine\":1}\n";
 const REFUSED: &str = "401 {\"error\":\"unauthenticated\"}\n";
 const SCHEMA: &str = "422 {\"error\":\"schema\"}\n";
 
@@ -243,19 +245,19 @@ async fn send_plays_every_sender_of_the_example() {
         let ran = gateway.shell.expect(code, &[&["send", source], more].concat());
         (ran.out, ran.err)
     };
-    for (source, schema) in [
-        ("acme", None),
-        ("awork", Some("200 {\"drop\":1}\n")),
-        ("cakewalk", Some(SCHEMA)),
-        ("elan", Some(SCHEMA)),
-        ("skillmine", Some(SCHEMA)),
+    for (source, accepted, schema) in [
+        ("acme", FORWARD, None),
+        ("awork", QUEUE, Some(ASIDE)),
+        ("cakewalk", FORWARD, Some(ASIDE)),
+        ("elan", FORWARD, Some(SCHEMA)),
+        ("skillmine", FORWARD, Some(SCHEMA)),
     ] {
-        assert_eq!(send(0, source, &["--count", "2"]).0, FORWARD.repeat(2), "{source}");
-        assert_eq!(send(0, source, &["--to", &gateway.url]).0, FORWARD, "{source}");
+        assert_eq!(send(0, source, &["--count", "2"]).0, accepted.repeat(2), "{source}");
+        assert_eq!(send(0, source, &["--to", &gateway.url]).0, accepted, "{source}");
         assert_eq!(send(0, source, &["--break", "signature"]).0, REFUSED, "{source}");
         assert_eq!(send(0, source, &["--break", "json"]).0, "400 {\"error\":\"bad_request\"}\n", "{source}");
         let twice = send(0, source, &["--break", "duplicate"]).0;
-        assert_eq!(twice, format!("{FORWARD}200 {{\"duplicate\":1}}\n"), "{source}");
+        assert_eq!(twice, format!("{accepted}200 {{\"duplicate\":1}}\n"), "{source}");
         match schema {
             Some(answer) => assert_eq!(send(0, source, &["--break", "schema"]).0, answer, "{source}"),
             None => assert!(send(2, source, &["--break", "schema"]).1.contains("--body FILE"), "{source}"),
@@ -301,7 +303,8 @@ fn the_demo_shows_everything_as_it_should_be() {
     for [sent, answered, why] in [
         ["a batch: task, test event, task", "200 forward:2 handshake:1", "mixed"],
         ["a task, signed with RSA", "200 forward:1", "forward"],
-        ["awork tries again", "200 forward:1", "forward"],
+        ["an event; the application fails", "202 queue:1", "queue"],
+        ["a misshapen event, set aside", "200 quarantine:1", "schema"],
         ["USER_LOGIN until it is too much", "429 rate_limited", "rate_source"],
         ["a guesser, until it is too much", "429 rate_limited", "rate_ip"],
         ["signed too long ago", "401 unauthenticated", "timestamp_stale"],

@@ -221,3 +221,70 @@ fn j_27_j_28_j_31_schemas_that_cannot_be_trusted() {
     let (runs, found) = judge("true");
     assert!(runs && !found.is_empty(), "a schema that accepts everything is worth a warning: {found:?}");
 }
+
+const JOURNAL: &str = "[journal]\npath = \"h.db\"\n";
+
+/// `ACME` with these keys, and with a journal.
+fn journaled(keys: &str) -> Setup {
+    Setup::new(&format!("{}{JOURNAL}", ACME.replacen("upstream = \"app\"", &format!("upstream = \"app\"\n{keys}"), 1)))
+}
+
+#[test]
+fn promises_that_need_a_journal() {
+    for (keys, key) in [
+        ("delivery.mode = \"queued\"", "delivery.mode"),
+        ("active = \"hold\"", "active"),
+        ("schema.on_violation = \"quarantine\"", "schema.on_violation"),
+        ("schema.on_unknown = \"quarantine\"", "schema.on_unknown"),
+        ("dedup.on_conflict = \"quarantine\"", "dedup.on_conflict"),
+    ] {
+        let setup = acme("upstream = \"app\"", &format!("upstream = \"app\"\n{keys}"));
+        refused(&setup, &format!("sources.acme.{key}"), "needs a journal, and there is none");
+        assert!(setup.judge().1.render(false).contains("add `[journal]`"));
+        silent(&journaled(keys));
+    }
+    let filtered = ACME.replace("id = ", "on_filtered = \"quarantine\"\nid = ");
+    refused(&Setup::new(&filtered), "sources.acme.events.on_filtered", "needs a journal");
+    silent(&Setup::new(&format!("{filtered}{JOURNAL}")));
+}
+
+#[test]
+fn a_preset_that_needs_a_journal() {
+    let source = "[sources.s]\npath = \"/in/s\"\nprovider = \"awork\"\nsettings.header = \"x-t\"\nupstream = \"app\"\nsecrets = { env = \"K1\" }\n";
+    for message in ["`schema.on_violation = \"quarantine\"` (from the preset `awork`)", "`delivery.mode = \"queued\"`"]
+    {
+        refused(&Setup::new(source), "sources.s", message);
+    }
+    silent(&Setup::new(&format!("{source}{JOURNAL}")));
+    let rejects = format!("{source}schema.on_violation = \"reject\"\n{JOURNAL}");
+    warned(&Setup::new(&rejects), "sources.s.schema.on_violation", "awork pauses a webhook");
+}
+
+#[test]
+fn d_13_a_queue_that_cannot_work() {
+    let queued = |keys: &str| journaled(&format!("delivery.mode = \"queued\"\n{keys}"));
+    for (keys, key, message) in [
+        ("delivery.relay = true", "delivery.relay", "answered before the application is asked"),
+        ("delivery.give_up = \"4s\"", "delivery.give_up", "given up before it is tried again"),
+        ("delivery.backoff.first = \"0s\"", "delivery.backoff.first", "asked again and again"),
+        ("delivery.backoff.max = \"1s\"", "delivery.backoff.max", "shorter than the first"),
+        ("delivery.ordered = \"json:/a\"\ndelivery.batch = \"array\"", "delivery.batch", "no place in the order"),
+        // What is claimed is held while the journal writes, and that may take until the answer is due.
+        ("dedup.lease = \"13s\"", "dedup.lease", "the lease ends while the journal may still answer"),
+        ("deadline = \"56s\"", "deadline", "longer than any lease"),
+    ] {
+        refused(&queued(keys), &format!("sources.acme.{key}"), message);
+    }
+    for keys in ["dedup.lease = \"14s\"", "delivery.ordered = \"json:/a\"", "delivery.give_up_on = [400, 410]"] {
+        silent(&queued(keys));
+    }
+    // Nobody waits for the application, so it may take longer than the sender does.
+    silent(&queued("").variable("HOOKSIEVE_UPSTREAMS__APP__TIMEOUT", "30s"));
+    refused(&Setup::new(&format!("{JOURNAL}max_size = \"1KiB\"\n")), "journal.max_size", "full before it began");
+}
+
+#[test]
+fn d_38_nothing_is_acknowledged_before_it_is_synced() {
+    let lazy = format!("{ACME}{JOURNAL}fsync = \"interval\"\n");
+    refused(&Setup::new(&lazy), "journal.fsync", "there is no key");
+}

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
-use hooksieve::upstream::{Attempt, HttpUpstream, Outbound, Settings, Tls, Upstream as _};
+use hooksieve::upstream::{Attempt, HttpUpstream, Outbound, RetryAfter, Settings, Tls, Upstream as _};
 use http::{HeaderMap, HeaderValue, header};
 use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
@@ -104,7 +104,7 @@ async fn d_02_d_05_d_22_d_23_the_status_decides() {
 #[tokio::test]
 async fn a_refusal_says_when_to_come_back() {
     let act = Act::Answer("HTTP/1.1 503 Busy\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n");
-    assert!(matches!(attempt(act).await, Attempt::Refused { retry_after: Some(7), .. }));
+    assert!(matches!(attempt(act).await, Attempt::Refused { retry_after: Some(RetryAfter::Seconds(7)), .. }));
 }
 
 #[tokio::test]

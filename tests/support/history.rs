@@ -10,6 +10,8 @@ use std::{
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Event {
     pub(crate) id: String,
+    /// What it must not overtake, where events are ordered.
+    pub(crate) group: u8,
     pub(crate) bytes: String,
 }
 
@@ -40,6 +42,31 @@ pub(crate) enum Step {
     Ended { attempt: usize, delivered: bool },
     /// A request was answered.
     Answered { request: usize, status: u16 },
+    /// The journal took a group.
+    Kept(Vec<Kept>),
+    /// The gateway gave up what has this body.
+    Died(String),
+    /// The process was killed, and with it everything that was under way.
+    Crashed,
+}
+
+/// What the journal took: one event, or an array of some.
+#[derive(Clone, Debug)]
+pub(crate) struct Kept {
+    pub(crate) body: String,
+    /// It is not to be delivered.
+    pub(crate) is_aside: bool,
+    /// It was not there yet.
+    pub(crate) is_new: bool,
+    /// It says so later: until then others are told to come again.
+    pub(crate) is_late: bool,
+}
+
+impl Kept {
+    /// Whether an event is part of it.
+    fn has(&self, event: &Event) -> bool {
+        self.body == event.bytes || (self.body.starts_with('[') && self.body.contains(&event.bytes))
+    }
 }
 
 /// Everything that happened, in its order, each with the time of the gateway's steady clock.
@@ -47,6 +74,12 @@ pub(crate) enum Step {
 pub(crate) struct History {
     pub(crate) lease: Duration,
     pub(crate) window: Duration,
+    /// Whether events are delivered from the journal, rather than while their senders wait.
+    pub(crate) is_queued: bool,
+    /// Whether events of one group must not overtake each other.
+    pub(crate) is_ordered: bool,
+    /// Whether nothing is left to be done.
+    pub(crate) is_over: bool,
     pub(crate) steps: Vec<(Duration, Step)>,
 }
 
@@ -82,6 +115,11 @@ struct Request<'a> {
 }
 
 impl History {
+    /// Of senders that wait for their deliveries.
+    pub(crate) fn sync(lease: Duration, window: Duration, steps: Vec<(Duration, Step)>) -> Self {
+        Self { lease, window, is_queued: false, is_ordered: false, is_over: true, steps }
+    }
+
     /// The invariants that were broken, each with what broke it.
     pub(crate) fn violations(&self) -> Vec<(&'static str, String)> {
         let mut broken = Vec::new();
@@ -90,8 +128,15 @@ impl History {
         self.acknowledgements(&requests, &tries, &mut broken);
         self.repeats(&tries, &mut broken);
         self.bounds(&tries, &mut broken);
-        identities(&tries, &mut broken);
+        self.identities(&tries, &mut broken);
         self.forgeries(&mut broken);
+        if self.is_over {
+            self.losses(&requests, &tries, &mut broken);
+        }
+        if self.is_ordered {
+            self.orders(&tries, &mut broken);
+        }
+        self.acceptances(&tries, &mut broken);
         broken
     }
 
@@ -143,10 +188,29 @@ impl History {
                     tries[*attempt].ended = Some((at, *time));
                     tries[*attempt].delivered = *delivered;
                 }
-                Step::Received { .. } | Step::Forged { .. } | Step::Answered { .. } => {}
+                Step::Crashed => {
+                    for cut_off in tries.iter_mut().filter(|it| it.ended.is_none()) {
+                        cut_off.ended = Some((at, *time));
+                    }
+                }
+                Step::Received { .. } | Step::Forged { .. } | Step::Answered { .. } | Step::Kept(_) | Step::Died(_) => {
+                }
             }
         }
         tries
+    }
+
+    /// When the journal took an event, and how.
+    fn kept(&self, event: &Event) -> Vec<(usize, Duration, &Kept)> {
+        let kept = self.steps.iter().enumerate().flat_map(|(at, (time, step))| match step {
+            Step::Kept(entries) => entries.iter().map(|kept| (at, *time, kept)).collect(),
+            _ => Vec::new(),
+        });
+        kept.filter(|(_, _, kept)| kept.has(event) && kept.is_new).collect()
+    }
+
+    fn crashed_between(&self, from: usize, to: usize) -> bool {
+        self.steps[from..to].iter().any(|(_, step)| matches!(step, Step::Crashed))
     }
 
     /// No 2xx without evidence for every event (I1, I2, I15a); no refusal of what is settled (I19).
@@ -166,7 +230,10 @@ impl History {
             let mut all_settled = !request.rejected;
             for event in request.events {
                 let of_event = || tries.iter().filter(|it| it.delivered && it.events.contains(event));
-                let evidence = of_event().filter_map(|it| it.ended).filter(|(ended, _)| *ended < at).map(|it| it.1);
+                let kept = self.kept(event);
+                let safe = kept.iter().map(|(step, time, _)| (*step, *time));
+                let evidence = of_event().filter_map(|it| it.ended).chain(safe);
+                let evidence = evidence.filter(|(ended, _)| *ended < at).map(|it| it.1);
                 match evidence.max() {
                     None if is_success => broken.push(("I1", format!("request {number}: {status} without {event:?}"))),
                     Some(last) if is_success && last + self.window <= request.received.1 => {
@@ -174,7 +241,8 @@ impl History {
                     }
                     None | Some(_) => {}
                 }
-                let mut settled = of_event().filter_map(|it| it.settled(self.lease));
+                let safe = kept.iter().filter(|(.., kept)| !kept.is_late).map(|(step, time, _)| (*step, *time));
+                let mut settled = of_event().filter_map(|it| it.settled(self.lease)).chain(safe);
                 all_settled &= settled.any(|(ended, then)| ended < request.received.0 && *time < then + self.window);
             }
             if all_settled && !is_success && !shares_identity(request.events, tries) {
@@ -190,6 +258,10 @@ impl History {
                 let (at, time) = later.sent;
                 let earlier = tries.iter().filter(|it| it.sent.0 < at && it.events.contains(event));
                 for earlier in earlier {
+                    if self.is_queued {
+                        self.repeats_from_the_journal(earlier, later, event, broken);
+                        continue;
+                    }
                     if earlier.is_under_way(at) && time < earlier.received + self.lease {
                         broken.push(("I4", format!("{event:?} is under way twice at step {at}")));
                     }
@@ -199,6 +271,29 @@ impl History {
                     }
                 }
             }
+        }
+    }
+
+    /// What is in the journal is sent by one attempt at a time, and not again once one was taken, unless the process
+    /// died before it had noted that, or the event was accepted anew.
+    fn repeats_from_the_journal(
+        &self,
+        earlier: &Try<'_>,
+        later: &Try<'_>,
+        event: &Event,
+        broken: &mut Vec<(&'static str, String)>,
+    ) {
+        let at = later.sent.0;
+        // Accepted anew, after its window, an event is another entry: `acceptances` sees to that.
+        if earlier.attempt.request != later.attempt.request {
+            return;
+        }
+        if earlier.is_under_way(at) {
+            broken.push(("I4", format!("{event:?} is under way twice at step {at}")));
+        }
+        let Some((ended, _)) = earlier.ended.filter(|_| earlier.delivered) else { return };
+        if ended < at && !self.crashed_between(ended, at) {
+            broken.push(("I5", format!("{event:?} is sent at step {at} though it is delivered")));
         }
     }
 
@@ -215,9 +310,84 @@ impl History {
             });
             let namesakes = tries.iter().filter(|it| it.events.iter().any(|other| other.id == event.id)).count();
             let conflicts = namesakes - of_event.len();
-            let bound = 1 + failed + late + forgotten.count() + conflicts;
+            let bound = if self.is_queued {
+                let accepted = self.kept(event).len();
+                let crashes = self.steps.iter().filter(|(_, step)| matches!(step, Step::Crashed)).count();
+                accepted.max(1) + failed + crashes + conflicts
+            } else {
+                1 + failed + late + forgotten.count() + conflicts
+            };
             if of_event.len() > bound {
                 broken.push(("I6", format!("{event:?} was sent {} times, at most {bound} may be", of_event.len())));
+            }
+        }
+    }
+
+    /// What was acknowledged is delivered in the end, or given up with a record of it (I10, D-36).
+    fn losses(
+        &self,
+        requests: &BTreeMap<usize, Request<'_>>,
+        tries: &[Try<'_>],
+        broken: &mut Vec<(&'static str, String)>,
+    ) {
+        let acknowledged = self.steps.iter().filter_map(|(_, step)| match step {
+            Step::Answered { request, status: 200..=299 } => requests.get(request),
+            _ => None,
+        });
+        for event in acknowledged.flat_map(|request| request.events).collect::<BTreeSet<_>>() {
+            let is_delivered = tries.iter().any(|it| it.delivered && it.events.contains(event));
+            let is_dead =
+                self.steps.iter().any(|(_, step)| matches!(step, Step::Died(body) if body.contains(&event.bytes)));
+            let is_aside = self.kept(event).iter().any(|(.., kept)| kept.is_aside);
+            if !is_delivered && !is_dead && !is_aside {
+                broken.push(("I10", format!("{event:?} was acknowledged and is lost")));
+            }
+        }
+    }
+
+    /// The journal takes an event once within its window (D-40).
+    fn acceptances(&self, tries: &[Try<'_>], broken: &mut Vec<(&'static str, String)>) {
+        let events: BTreeSet<_> = self.requests().into_values().flat_map(|request| request.events).collect();
+        for event in events.into_iter().filter(|event| !shares_identity([*event], tries)) {
+            for pair in self.kept(event).windows(2) {
+                if pair[1].1 < pair[0].1 + self.window {
+                    broken
+                        .push(("D-40", format!("{event:?} is accepted twice, at {:?} and {:?}", pair[0].1, pair[1].1)));
+                }
+            }
+        }
+    }
+
+    /// Of two events of one group the one that was accepted first is decided before the other is sent (I14).
+    fn orders(&self, tries: &[Try<'_>], broken: &mut Vec<(&'static str, String)>) {
+        let known: BTreeSet<_> = tries.iter().flat_map(|it| it.events.iter().copied()).collect();
+        let accepted: Vec<&Event> = self
+            .steps
+            .iter()
+            .flat_map(|(_, step)| match step {
+                Step::Kept(kept) => kept.iter().filter(|kept| kept.is_new && !kept.is_aside).collect(),
+                _ => Vec::new(),
+            })
+            .filter_map(|kept| known.iter().copied().find(|event| kept.body == event.bytes))
+            .collect();
+        let decided = |event: &Event, before: usize| {
+            let taken = tries.iter().filter(|it| it.delivered && it.events.contains(event));
+            let taken = taken.filter(|it| it.ended.is_some_and(|(ended, _)| ended < before)).count();
+            let died = |(_, step): &&(Duration, Step)| matches!(step, Step::Died(body) if *body == event.bytes);
+            taken + self.steps[..before].iter().filter(died).count()
+        };
+        for it in tries {
+            let (at, Some(event)) = (it.sent.0, it.events.first()) else { continue };
+            // Which of its acceptances this attempt is for: those before it are decided.
+            let turn = decided(event, at);
+            let place =
+                accepted.iter().enumerate().filter(|(_, other)| *other == event).nth(turn).map(|(place, _)| place);
+            let Some(place) = place else { continue };
+            for other in accepted[..place].iter().filter(|other| other.group == event.group && *other != event) {
+                let before = accepted[..place].iter().filter(|it| it == &other).count();
+                if decided(other, at) < before {
+                    broken.push(("I14", format!("{event:?} overtakes {other:?} at step {at}")));
+                }
             }
         }
     }
@@ -229,6 +399,42 @@ impl History {
                 && (!unchanged || *status != 401)
             {
                 broken.push(("I16", format!("the forged request {request} got {status}, unchanged: {unchanged}")));
+            }
+        }
+    }
+
+    /// All attempts at an event have one identity, no two events have the same, and attempts are counted from the first
+    /// on (I9).
+    fn identities(&self, tries: &[Try<'_>], broken: &mut Vec<(&'static str, String)>) {
+        for (index, later) in tries.iter().enumerate() {
+            if later.attempt.webhook_id != later.attempt.idempotency_key {
+                broken.push(("I9", format!("two identities: {:?}", later.attempt)));
+            }
+            let ids = |it: &Try<'_>| it.events.iter().map(|event| event.id.clone()).collect::<BTreeSet<_>>();
+            for earlier in &tries[..index] {
+                let is_same_id = earlier.attempt.webhook_id == later.attempt.webhook_id;
+                if is_same_id && ids(earlier) != ids(later) {
+                    broken.push(("I9", format!("one identity for {:?} and {:?}", earlier.events, later.events)));
+                }
+                let is_single = !earlier.is_array && !later.is_array;
+                if is_single && earlier.events == later.events && !shares_identity(later.events.iter().copied(), tries)
+                {
+                    if !is_same_id {
+                        broken.push(("I9", format!("two identities for {:?}", later.events)));
+                    }
+                    let is_retry = !earlier.delivered && earlier.ended.is_some_and(|(ended, _)| ended < later.sent.0);
+                    let between = tries[..index].iter().any(|it| it.delivered && it.events == later.events);
+                    // Attempts that overlap, after a lease, may each believe to be the first; the earliest stays.
+                    // A process that died had no time to count.
+                    let counts = (later.attempt.number > earlier.attempt.number
+                        || self.crashed_between(earlier.sent.0, later.sent.0))
+                        && later.attempt.received_at <= earlier.attempt.received_at;
+                    // Accepted anew, after its window, an event is counted anew.
+                    let is_same_entry = !self.is_queued || earlier.attempt.request == later.attempt.request;
+                    if is_retry && is_same_entry && !between && !counts {
+                        broken.push(("I9", format!("not counted on: {:?} {:?}", earlier.attempt, later.attempt)));
+                    }
+                }
             }
         }
     }
@@ -261,43 +467,12 @@ fn shares_identity<'a>(events: impl IntoIterator<Item = &'a Event>, tries: &[Try
     events.into_iter().any(others)
 }
 
-/// All attempts at an event have one identity, no two events have the same, and attempts are counted from the first
-/// on (I9).
-fn identities(tries: &[Try<'_>], broken: &mut Vec<(&'static str, String)>) {
-    for (index, later) in tries.iter().enumerate() {
-        if later.attempt.webhook_id != later.attempt.idempotency_key {
-            broken.push(("I9", format!("two identities: {:?}", later.attempt)));
-        }
-        let ids = |it: &Try<'_>| it.events.iter().map(|event| event.id.clone()).collect::<BTreeSet<_>>();
-        for earlier in &tries[..index] {
-            let is_same_id = earlier.attempt.webhook_id == later.attempt.webhook_id;
-            if is_same_id && ids(earlier) != ids(later) {
-                broken.push(("I9", format!("one identity for {:?} and {:?}", earlier.events, later.events)));
-            }
-            let is_single = !earlier.is_array && !later.is_array;
-            if is_single && earlier.events == later.events && !shares_identity(later.events.iter().copied(), tries) {
-                if !is_same_id {
-                    broken.push(("I9", format!("two identities for {:?}", later.events)));
-                }
-                let is_retry = !earlier.delivered && earlier.ended.is_some_and(|(ended, _)| ended < later.sent.0);
-                let between = tries[..index].iter().any(|it| it.delivered && it.events == later.events);
-                // Attempts that overlap, after a lease, may each believe to be the first; the earliest stays.
-                let counts = later.attempt.number > earlier.attempt.number
-                    && later.attempt.received_at <= earlier.attempt.received_at;
-                if is_retry && !between && !counts {
-                    broken.push(("I9", format!("not counted on: {:?} {:?}", earlier.attempt, later.attempt)));
-                }
-            }
-        }
-    }
-}
-
 /// The checker must be able to fail: each of these histories breaks one invariant.
 mod tests {
     use super::*;
 
     fn event(id: u8) -> Event {
-        Event { id: id.to_string(), bytes: format!("{{{id}}}") }
+        Event { id: id.to_string(), group: id % 2, bytes: format!("{{{id}}}") }
     }
 
     fn received(request: usize, ids: &[u8]) -> Step {
@@ -327,7 +502,8 @@ mod tests {
     #[track_caller]
     fn check(steps: &[(u64, Step)], want: &[&str]) {
         let steps = steps.iter().map(|(time, step)| (Duration::from_secs(*time), step.clone())).collect();
-        let history = History { lease: Duration::from_secs(10), window: Duration::from_secs(100), steps };
+        let history = History::sync(Duration::from_secs(10), Duration::from_secs(100), steps);
+        let history = History { is_over: false, ..history };
         let broken = history.violations();
         assert_eq!(broken.iter().map(|(name, _)| *name).collect::<Vec<_>>(), want, "{broken:?}");
     }

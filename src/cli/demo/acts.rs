@@ -44,7 +44,7 @@ pub(super) enum How {
     Cut(&'static str),
     /// With one text in it changed for another, then signed.
     Amended(&'static str, &'static str, &'static str),
-    /// While the application answers 500.
+    /// While the application answers 500, once.
     WhileDown(&'static str),
     /// Again and again, until it is enough: all right.
     Flood(&'static str),
@@ -71,7 +71,7 @@ pub(super) const SHOW: &[Scene] = &[
             act("the test event alone, unsigned", How::Unsigned("test"), 200, "handshake", 0),
             act("a task, unsigned", How::Unsigned(TASK), 401, "auth_missing", 0),
             act("a task, signature forged", How::Forged(TASK), 401, "auth_mismatch", 0),
-            act("a batch with one misshapen task", How::Misshapen(&[TASK, TASK]), 422, "schema", 0),
+            act("a batch with one misshapen task", How::Misshapen(&[TASK, TASK]), 200, "schema", 1),
             act("JSON that ends too early", How::Cut(TASK), 400, "not_json", 0),
         ],
     },
@@ -85,16 +85,15 @@ pub(super) const SHOW: &[Scene] = &[
     },
     Scene {
         source: "awork",
-        about: "awork, a token in a header; too many errors and it pauses the webhook",
+        about: "awork, a token in a header; too many errors and it pauses the webhook, so its events are queued",
         acts: &[
-            act("project_added", How::Right(&["project_added"]), 200, "forward", 1),
+            act("project_added", How::Right(&["project_added"]), 202, "queue", 1),
             act("the same request again", How::Again, 200, "duplicate", 0),
             act("project_added, wrong token", How::Forged("project_added"), 401, "auth_mismatch", 0),
-            act("timetracking_updated, an alias", How::Right(&["timetracking_updated"]), 200, "forward", 1),
+            act("timetracking_updated, an alias", How::Right(&["timetracking_updated"]), 202, "queue", 1),
             act("user_added, which nobody wants", How::Right(&["user_added"]), 200, "unwanted", 0),
-            act("a misshapen event, acknowledged", How::Misshapen(&["project_added"]), 200, "schema", 0),
-            act("an event; the application fails", How::WhileDown("task_changed"), 502, "upstream_error", 1),
-            act("awork tries again", How::Again, 200, "forward", 1),
+            act("a misshapen event, set aside", How::Misshapen(&["project_added"]), 200, "schema", 0),
+            act("an event; the application fails", How::WhileDown("task_changed"), 202, "queue", 2),
         ],
     },
     Scene {
@@ -107,6 +106,8 @@ pub(super) const SHOW: &[Scene] = &[
             act("USER_CREATED, no key", How::Unsigned("USER_CREATED"), 401, "auth_missing", 0),
             act("USER_DANCED, an unknown type", How::Right(&["USER_DANCED"]), 200, "forward", 1),
             act("a misshapen event", How::Misshapen(&["USER_CREATED"]), 422, "schema", 0),
+            act("one whose application fails", How::WhileDown("USER_DELETED"), 502, "upstream_error", 1),
+            act("Skillmine tries again", How::Again, 200, "forward", 1),
             act("USER_LOGIN until it is too much", How::Flood("USER_LOGIN"), 429, "rate_source", 0),
             act("LOGOUT meanwhile: its own budget", How::Right(&["LOGOUT"]), 200, "forward", 1),
         ],

@@ -6,14 +6,22 @@ mod application;
 mod log;
 
 use std::{
+    env,
+    fs::{self, DirBuilder},
     io::{self, IsTerminal as _, Write as _},
-    path::Path,
+    os::unix::fs::DirBuilderExt as _,
+    path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use clap::Args;
 use http::{HeaderName, HeaderValue, StatusCode};
-use tokio::{runtime::Runtime, signal};
+use tokio::{
+    runtime::Runtime,
+    signal,
+    time::{sleep, timeout},
+};
 use tracing::level_filters::LevelFilter;
 
 use self::{
@@ -31,6 +39,7 @@ use crate::{
     app::{self, Ground, Running},
     clock::SystemClock,
     config::{Environment, compile::Compiled},
+    gateway::Journal,
     secret::Secret,
     stages::{receive::Received, vouch},
     telemetry,
@@ -48,6 +57,9 @@ const GUESSER: HeaderValue = HeaderValue::from_static("203.0.113.66");
 
 /// Requests of one flood; the limits of the show are far below.
 const FLOOD_MAX: usize = 500;
+
+/// How long a queued event may take to arrive.
+const QUEUED_MAX: Duration = Duration::from_secs(10);
 
 /// What `demo` can be told.
 #[derive(Args, Clone, Debug)]
@@ -77,18 +89,28 @@ async fn show(options: &Options) -> Result<bool, String> {
     let secret = sample::random()?;
     let key = vouch::signing_key(&Secret::new(secret.clone()))?;
     let application = Application::start(key).await.map_err(|error| format!("no port for an application: {error}"))?;
-    let environment = environment(&application, secret)?;
+    let folder = Folder::new()?;
+    let environment = environment(&application, &folder, secret)?;
     let log = Log::default();
     let writer = log.clone();
     telemetry::init_with(LevelFilter::INFO, move || writer.clone()).map_err(|error| error.to_string())?;
-    let ground = Ground::new(Arc::new(SystemClock));
+    let mut ground = Ground::new(Arc::new(SystemClock));
     // Once to run, and once for those who send.
     let running = load(&environment, &mut |name, settings| ground.connect(name, settings))?;
     let compiled = load(&environment, &mut app::nowhere)?;
+    ground.open(&running).await.map_err(|error| error.to_string())?;
+    let journal = ground.journal.clone();
     let running = Running::start(running, &ground).await.map_err(|error| error.to_string())?;
     let door = Door::of(running.listen.first().ok_or("the configuration listens nowhere")?);
-    let mut stage =
-        Stage { compiled: &compiled, door, application, log, is_pretty: io::stdout().is_terminal(), last: None };
+    let mut stage = Stage {
+        compiled: &compiled,
+        door,
+        application,
+        journal,
+        log,
+        is_pretty: io::stdout().is_terminal(),
+        last: None,
+    };
 
     println!("hooksieve {}: config.example.toml at work, on loopback, with new secrets", env!("CARGO_PKG_VERSION"));
     println!("{:6}{:37}{:26}{:12}why", "", "sent", "answered", "app got");
@@ -111,7 +133,7 @@ fn load(environment: &Environment, connect: &mut crate::config::compile::Connect
 }
 
 /// What the example leaves open: addresses, secrets, and limits that are reached within the show.
-fn environment(application: &Application, signing_secret: String) -> Result<Environment, String> {
+fn environment(application: &Application, folder: &Folder, signing_secret: String) -> Result<Environment, String> {
     let mut pairs = vec![("APP_SIGNING_SECRET", signing_secret)];
     for name in ["CAKEWALK_SECRET", "AWORK_TOKEN", "SKILLMINE_KEY", "ELAN_SECRET", "ACME_SECRET", "SHOP_SECRET"] {
         pairs.push((name, sample::random()?));
@@ -121,6 +143,7 @@ fn environment(application: &Application, signing_secret: String) -> Result<Envi
         ("HOOKSIEVE_UPSTREAMS__APP__URL", url("webhooks")),
         ("HOOKSIEVE_UPSTREAMS__BILLING__URL", url("billing")),
         ("CAKEWALK_PUBLIC_KEY", RECORDED_KEY.to_owned()),
+        ("HOOKSIEVE_JOURNAL__PATH", folder.0.join("journal.db").display().to_string()),
     ]);
     let more = [
         ("HOOKSIEVE_SERVER__LISTEN", "127.0.0.1:0"),
@@ -128,6 +151,7 @@ fn environment(application: &Application, signing_secret: String) -> Result<Envi
         ("HOOKSIEVE_SERVER__CLIENT_LIMIT__RATE", "1/s"),
         ("HOOKSIEVE_SERVER__CLIENT_LIMIT__BURST", "10"),
         ("HOOKSIEVE_ADMIN__LISTEN", "127.0.0.1:0"),
+        ("HOOKSIEVE_SOURCES__AWORK__DELIVERY__BACKOFF__FIRST", "200ms"),
         ("HOOKSIEVE_SOURCES__SKILLMINE__LIMIT__RATE", "1/s"),
         ("HOOKSIEVE_SOURCES__SKILLMINE__LIMIT__BURST", "10"),
         ("HOOKSIEVE_SOURCES__CAKEWALK_RSA__PATH", "/in/cakewalk-rsa"),
@@ -135,10 +159,27 @@ fn environment(application: &Application, signing_secret: String) -> Result<Envi
         ("HOOKSIEVE_SOURCES__CAKEWALK_RSA__SCHEME", "rsa"),
         ("HOOKSIEVE_SOURCES__CAKEWALK_RSA__SECRETS", "[{ env = \"CAKEWALK_PUBLIC_KEY\" }]"),
         ("HOOKSIEVE_SOURCES__CAKEWALK_RSA__UPSTREAM", "app"),
-        ("HOOKSIEVE_SOURCES__CAKEWALK_RSA__SCHEMA__ON_VIOLATION", "reject"),
-        ("HOOKSIEVE_SOURCES__CAKEWALK_RSA__SCHEMA__ON_UNKNOWN", "reject"),
     ];
     Ok(pairs.into_iter().chain(more.map(|(name, value)| (name, value.to_owned()))).collect())
+}
+
+/// A folder of the show's own, which goes with it.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Result<Self, String> {
+        let path = env::temp_dir().join(format!("hooksieve-demo-{}", sample::random()?));
+        let made = DirBuilder::new().mode(0o700).create(&path);
+        made.map_err(|error| format!("no folder for the journal: {}: {error}", path.display()))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // Whoever cleans the place for temporary files finds what is left.
+        let _ = fs::remove_dir_all(&self.0);
+    }
 }
 
 /// The gateway that runs, and all who have to do with it.
@@ -146,6 +187,7 @@ struct Stage<'a> {
     compiled: &'a Compiled,
     door: Door,
     application: Application,
+    journal: Option<Journal>,
     log: Log,
     /// Whether there is a terminal to show signs on.
     is_pretty: bool,
@@ -208,9 +250,24 @@ impl Stage<'_> {
             let is_enough = reply.status == StatusCode::TOO_MANY_REQUESTS || requests == FLOOD_MAX;
             let why = self.log.why();
             if is_enough || !act.how.is_flood() {
+                if reply.status == StatusCode::ACCEPTED {
+                    self.settled().await;
+                }
                 return Ok(Ending { reply, why, arrived: self.application.arrived(), requests, accepted });
             }
         }
+    }
+
+    /// Waits until nothing is queued any more.
+    async fn settled(&self) {
+        let Some(journal) = &self.journal else { return };
+        let empty = async {
+            while journal.store().stats().pending > 0 {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        // What does not come in time is missing in the line that is shown.
+        let _ = timeout(QUEUED_MAX, empty).await;
     }
 
     fn request(&self, stand_in: &StandIn<'_>, how: How) -> Result<Received, String> {
@@ -311,6 +368,9 @@ impl Ending {
             [] => "-".to_owned(),
             [Arrived { status, .. }] if !status.is_success() => format!("1, says {}", status.as_u16()),
             [Arrived { attempt: 2.., .. }] => "1, 2nd try".to_owned(),
+            [Arrived { status, .. }, Arrived { attempt: 2, .. }] if !status.is_success() => {
+                format!("{}, then 1", status.as_u16())
+            }
             arrived => arrived.len().to_string(),
         };
         format!("{mark:6}{sent:37}{answered:26}{got:12}{}", self.why)

@@ -8,6 +8,7 @@ mod handshake;
 mod jose;
 mod jwk;
 mod limits;
+mod queue;
 mod rules;
 mod schemas;
 mod signed;
@@ -24,6 +25,7 @@ use std::{
 };
 
 use self::auth::Secrets;
+pub use self::queue::Journal;
 use crate::{
     config::{
         At, Configuration, Diagnostics, Environment, Key,
@@ -89,8 +91,10 @@ pub struct Compiled {
     pub sources: Vec<Source>,
     /// What `send` needs to play a source's sender.
     pub senders: BTreeMap<String, Sender>,
-    /// The names of the upstreams.
-    pub upstreams: Vec<Arc<str>>,
+    /// Where what must outlive the process is kept, if anything is.
+    pub journal: Option<Journal>,
+    /// The upstreams.
+    pub upstreams: Vec<Arc<Target>>,
 }
 
 /// A source's sender, seen from the other side.
@@ -139,6 +143,7 @@ pub fn compile(
                 .help("add a table `[sources.NAME]`; `hooksieve presets` lists the senders that are known"),
         );
     }
+    let journal = raw.journal.as_ref().map(|written| queue::journal(written, surroundings, &mut found));
     found.sort();
     let failed = found.has_errors() || configuration.diagnostics.has_errors();
     let compiled = (!failed).then(|| Compiled {
@@ -155,16 +160,14 @@ pub fn compile(
         client_limit: limits::client(&raw.server.client_limit),
         sources,
         senders,
-        upstreams: targets.keys().map(|name| Arc::from(name.as_str())).collect(),
+        journal,
+        upstreams: targets.into_values().collect(),
     });
     (compiled, found)
 }
 
 /// What the language has words for and this version cannot do. A gateway that ignored them would be a weaker one.
 fn not_yet(raw: &Raw, found: &mut Diagnostics) {
-    if let Some(journal) = &raw.journal {
-        found.error_at(&journal.at, "there is no journal in this version yet", "leave `[journal]` out");
-    }
     if let Some(tls) = &raw.server.tls {
         let help = "leave `[server.tls]` out, and end TLS in front of the gateway";
         found.error_at(&tls.at, "this version does not end TLS itself yet", help);

@@ -10,7 +10,7 @@ use crate::{
         At, Key,
         raw::{
             auth::Kind,
-            events::{Batch, DeliveryMode, OnConflict, OnFiltered, OnMissing, OnStoreError, OnViolation},
+            events::{Batch, DeliveryMode, OnConflict, OnFiltered, OnMissing, OnStoreError},
             source::{Active, Mode},
         },
     },
@@ -29,9 +29,6 @@ use crate::{
     state::claims::{LEASE_MAX, LEASE_MIN, WINDOW_MAX},
 };
 
-/// What stands in for quarantine until there is a journal.
-const PICK: &str = "without a journal write \"reject\", \"drop\" or \"forward\"";
-
 /// What a lease leaves for settling, after the upstream's timeout (D-13).
 const LEASE_MARGIN: Duration = Duration::from_secs(5);
 
@@ -49,8 +46,8 @@ impl Context<'_> {
         if let (Some(recognizer), Some(checker)) = (&mut recognizer, &checker) {
             recognizer.known.extend(checker.types.keys().cloned());
         }
-        self.needs_journal();
-        let dedup = self.dedup(delivery.as_ref().map_or(Duration::ZERO, longest_timeout));
+        self.journal_needs();
+        let dedup = self.dedup(delivery.as_ref());
         self.deadline(delivery.as_ref());
         let limit = written.limit.as_ref().map(|limit| self.limit(limit));
         let envelope = self.envelope();
@@ -73,7 +70,8 @@ impl Context<'_> {
             active: match written.active.value {
                 Active::Yes => source::Active::Yes,
                 Active::Drop => source::Active::Drop,
-                Active::Hold | Active::Refuse => source::Active::Refuse,
+                Active::Hold => source::Active::Hold,
+                Active::Refuse => source::Active::Refuse,
             },
             mode: match written.mode.value {
                 Mode::Enforce => source::Mode::Enforce,
@@ -164,10 +162,17 @@ impl Context<'_> {
             let key = delivery.relay.key.clone();
             self.error(&key, "`relay` is for single events", "leave `relay` out, or `events.split` and `batch`");
         }
+        let order = self.selectors(&delivery.ordered)?;
+        let queued = delivery.mode.value == DeliveryMode::Queued;
+        if queued {
+            self.queued(&order);
+        }
         Some(Delivery {
             as_array,
             concurrency: delivery.concurrency.value.0 as usize,
-            ordered: !self.selectors(&delivery.ordered)?.is_empty(),
+            queued,
+            retry: self.retry(),
+            order,
             routes,
             target,
             relay: delivery.relay.value,
@@ -190,19 +195,25 @@ impl Context<'_> {
         found
     }
 
-    fn dedup(&mut self, upstream_timeout: Duration) -> Option<Dedup> {
+    fn dedup(&mut self, delivery: Option<&Delivery>) -> Option<Dedup> {
         let dedup = &self.written.dedup;
-        let shortest = upstream_timeout + LEASE_MARGIN;
+        let deadline = self.written.deadline.value;
+        let queues = self.written.queues();
+        // What is held while the journal writes is held until the answer is due at most.
+        let longest = if queues { deadline } else { delivery.map_or(Duration::ZERO, longest_timeout) };
+        let shortest = longest + LEASE_MARGIN;
         let lease = match &dedup.lease {
             Some(lease) if lease.value < shortest => {
-                let help = format!("write at least {}s: the upstream's timeout and 5s", shortest.as_secs());
-                self.error(&lease.key, "the lease ends while the upstream may still answer", help);
+                let (who, what) =
+                    if queues { ("journal", "the `deadline`") } else { ("upstream", "the upstream's timeout") };
+                let help = format!("write at least {}s: {what} and 5s", shortest.as_secs());
+                self.error(&lease.key, format!("the lease ends while the {who} may still answer"), help);
                 return None;
             }
             Some(lease) => lease.value,
             None => shortest,
         };
-        if upstream_timeout.min(self.written.deadline.value) + LEASE_MARGIN > LEASE_MAX {
+        if longest.min(deadline) + LEASE_MARGIN > LEASE_MAX {
             let help = "write at most 55s, or shorten the upstream's `timeout`";
             self.error(&self.written.deadline.key.clone(), "an attempt may take longer than any lease", help);
             return None;
@@ -250,7 +261,7 @@ impl Context<'_> {
     /// An answer that is due before the application's cuts deliveries off, and their outcome is then unknown.
     fn deadline(&mut self, delivery: Option<&Delivery>) {
         let deadline = &self.written.deadline;
-        if delivery.is_some_and(|delivery| longest_timeout(delivery) > deadline.value) {
+        if delivery.is_some_and(|delivery| !delivery.queued && longest_timeout(delivery) > deadline.value) {
             let help = "let `timeout` of the upstream end before `deadline` of the source";
             self.warn(&deadline.key, "the sender is answered before the application has to be", help);
         }
@@ -270,66 +281,6 @@ impl Context<'_> {
             let key = self.written.events.id.first().map_or(&self.written.at, |id| &id.key).clone();
             self.warn(&key, message, "identify by what is signed, for example `id = \"body|sha256\"`");
         }
-    }
-
-    /// Policies that need a journal, which this version does not have.
-    fn needs_journal(&mut self) {
-        let written = self.written;
-        if let Some(schema) = &written.schema {
-            for (key, policy, name) in [
-                (&schema.on_violation.key, schema.on_violation.value, "on_violation"),
-                (&schema.on_unknown.key, schema.on_unknown.value, "on_unknown"),
-            ] {
-                if policy == OnViolation::Quarantine {
-                    self.quarantine(key, &format!("schema.{name}"), PICK);
-                }
-                if let Some(punishes) = self.preset.and_then(|preset| preset.punishes_errors.as_ref())
-                    && policy == OnViolation::Reject
-                {
-                    self.warn(
-                        key,
-                        format!("this answers authentic requests with 422, and {}", punishes.value),
-                        "write \"drop\" or \"forward\"",
-                    );
-                }
-            }
-        }
-        if written.events.on_filtered.value == OnFiltered::Quarantine {
-            self.quarantine(
-                &written.events.on_filtered.key,
-                "events.on_filtered",
-                "without a journal write \"drop\" or \"forward\"",
-            );
-        }
-        if written.dedup.on_conflict.value == OnConflict::Quarantine {
-            self.quarantine(&written.dedup.on_conflict.key, "dedup.on_conflict", "without a journal write \"forward\"");
-        }
-        if written.active.value == Active::Hold {
-            self.error(
-                &written.active.key,
-                "`hold` needs a journal, which this version does not have",
-                "write \"refuse\": the sender then keeps its events",
-            );
-        }
-        let mode = &written.delivery.mode;
-        if mode.value == DeliveryMode::Queued {
-            let help = "write `delivery.mode = \"sync\"`: the sender waits for the application";
-            if mode.key.preset().is_some() {
-                self.warn(
-                    &written.at,
-                    "the preset asks for queued delivery, which needs a journal; it is delivered in \"sync\" mode",
-                    help,
-                );
-            } else {
-                self.error(&mode.key, "queued delivery needs a journal, which this version does not have", help);
-            }
-        }
-    }
-
-    fn quarantine(&mut self, key: &Key, name: &str, help: &str) {
-        let message = format!("`{name} = \"quarantine\"` needs a journal, which this version does not have");
-        let help = format!("{help} for `{}.{name}`", self.written.at.path());
-        self.error(key, message, help);
     }
 
     fn public_url(&self) -> Arc<str> {

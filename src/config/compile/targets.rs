@@ -34,8 +34,8 @@ pub(super) fn targets(
         };
         match connect(name, settings) {
             Ok(upstream) => {
-                let timeout = written.timeout.value;
-                let target = Target { name: Arc::from(name.as_str()), upstream, voucher, timeout };
+                let (timeout, max_in_flight) = (written.timeout.value, written.max_in_flight.value.0 as usize);
+                let target = Target { name: Arc::from(name.as_str()), upstream, voucher, timeout, max_in_flight };
                 targets.insert(name.clone(), Arc::new(target));
             }
             Err(problem) => {

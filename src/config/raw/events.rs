@@ -85,12 +85,26 @@ table! {
         concurrency: At<Number<1, 1024>> = "8",
         /// Other upstreams for some event types.
         routes: BTreeMap<Glob, At<String>> = "{}",
-        /// Events with the same values of these selectors are delivered one after the other, and a failure stops those after it. In `sync` mode the events of one request wait for each other whatever their values.
+        /// Events with the same values of these selectors are delivered one after the other, and one that fails holds up those after it until it is delivered or given up. In `sync` mode the events of one request wait for each other, whatever their values.
         ordered: Many<At<Selector>> = "[]",
         /// Whether the sender gets the application's own 2xx body: single events in `sync` mode only.
         relay: At<bool> = "false",
-        /// How long a queued event is tried before it is set aside.
+        /// The pauses between the attempts at a queued event.
+        backoff: Backoff = "{}",
+        /// How long a queued event is tried before it is given up as dead, without the time that the gateway was down.
         give_up: At<Duration> = r#""24h""#,
+        /// How often it is tried at most. Absent: as often as `give_up` leaves time for.
+        attempts: Option<At<Number<1, 1_000>>>,
+        /// Statuses of the application that end an event at once, because they will not change.
+        give_up_on: Many<At<Number<300, 599>>> = "[410]",
+    }
+
+    /// The pauses between attempts: each is drawn from nothing to a length that doubles with every failure.
+    Backoff {
+        /// The length after the first failure.
+        first: At<Duration> = r#""5s""#,
+        /// The greatest length. A longer `Retry-After` of the application is cut to it.
+        max: At<Duration> = r#""1h""#,
     }
 
     /// What the sender is told.

@@ -17,7 +17,7 @@ use crate::config::{
     key::At,
     raw::{secret::SecretSource, source::Source},
     table::{Many, Named, table, words},
-    values::{Cidr, Header, Listen, Number, Rate, Url},
+    values::{Cidr, Header, Listen, Number, Rate, Size, Url},
 };
 
 table! {
@@ -95,8 +95,12 @@ table! {
     Journal {
         /// The file; it is made when it is not there. A relative path starts at the configuration file.
         path: At<PathBuf>,
-        /// How long delivered and quarantined events are kept.
+        /// How long what is finished stays in the delivery log: delivered, discarded and noted events. What is pending, dead or quarantined stays until somebody decides.
         retention: At<Duration> = r#""30d""#,
+        /// How large the file may grow. From nine tenths of it on, and when less than a tenth of the disk is free, nothing new is taken (503): what was accepted stays.
+        max_size: At<Size> = r#""1GiB""#,
+        /// Whose bytes are kept.
+        bodies: At<Bodies> = r#""needed""#,
     }
 
     /// An application that events are forwarded to.
@@ -121,6 +125,14 @@ table! {
 }
 
 words! {
+    /// Which bodies are kept in the journal.
+    Bodies {
+        /// Those of events that are pending, dead or quarantined; of the others only what they were.
+        Needed = "needed",
+        /// Those of delivered events, too, for as long as `retention` says: they can be sent again.
+        All = "all",
+    }
+
     /// How a line of the log looks.
     LogFormat {
         /// Text on a terminal, JSON elsewhere.

@@ -304,10 +304,12 @@ impl Writer {
         self.shared.counts([State::Pending, State::Dead, State::Quarantined].map(|state| self.memory.total(state)));
     }
 
-    /// Whether the disk is nearly full: what others do not find, they blame on us.
+    /// Whether the disk is nearly full: what others do not find, they blame on us. On a large disk there is room as long
+    /// as the journal could grow to its full size once more.
     fn full_disk(&self) -> Option<&'static str> {
         let disk = rustix::fs::statvfs(self.place.directory()).ok()?;
-        let nearly = disk.f_bavail < disk.f_blocks / 100 * u64::from(self.settings.min_free_percent);
+        let share = (disk.f_blocks / 100 * u64::from(self.settings.min_free_percent)).saturating_mul(disk.f_frsize);
+        let nearly = disk.f_bavail.saturating_mul(disk.f_frsize) < share.min(self.settings.max_size);
         nearly.then_some("its disk is nearly full")
     }
 }

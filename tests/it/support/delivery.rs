@@ -213,11 +213,12 @@ impl Gateway {
         Self::on(ground, app, amend).await
     }
 
-    async fn on(ground: Ground, app: &App, amend: &[&str]) -> Self {
+    async fn on(mut ground: Ground, app: &App, amend: &[&str]) -> Self {
         let text = configuration(app.address, amend);
         let connect = &mut |name: &str, settings| ground.connect(name, settings);
         let (compiled, found) = load(Path::new("hooksieve.toml"), &text, &Environment::default(), false, connect);
         let compiled = compiled.unwrap_or_else(|| panic!("{found:?}\n{text}"));
+        ground.open(&compiled).await.unwrap();
         let running = Running::start(compiled, &ground).await.unwrap();
         let [ListenOn::Tcp(address)] = running.listen[..] else { panic!("one listener") };
         Self { address, ground, running: Mutex::new(Some(running)) }

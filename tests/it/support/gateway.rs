@@ -18,15 +18,18 @@ use hooksieve::{
     clock::ManualClock,
     config::{Diagnostics, Environment},
     server::ListenOn,
+    state::journal::{Filter, Page, Row},
 };
 use jiff::Timestamp;
 use serde_json::Value;
+use tempfile::TempDir;
 use tracing::{level_filters::LevelFilter, subscriber::DefaultGuard};
 use tracing_subscriber::{Layer as _, filter::Targets, fmt, layer::SubscriberExt as _, registry};
 
 use super::{
     application::{Application, Seen},
     request::Request,
+    soon,
 };
 
 /// When the tests take place, in seconds since 1970: 2026-01-01T00:00:00Z.
@@ -50,6 +53,8 @@ pub(crate) struct Setup {
     file: PathBuf,
     now: i64,
     variables: Vec<(String, String)>,
+    /// Where the journal is, if there is one.
+    journal: Option<Arc<TempDir>>,
 }
 
 /// One that runs.
@@ -71,7 +76,16 @@ pub(crate) struct Gateway {
 impl Setup {
     pub(crate) fn new(text: &str) -> Self {
         let variables = [("K1", K1), ("K2", K2)].map(|(name, value)| (name.to_owned(), value.to_owned()));
-        Self { text: text.to_owned(), file: "hooksieve.toml".into(), now: T, variables: variables.into() }
+        let file = "hooksieve.toml".into();
+        Self { text: text.to_owned(), file, now: T, variables: variables.into(), journal: None }
+    }
+
+    /// With a journal of its own.
+    pub(crate) fn journal(mut self) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("hooksieve.db").display().to_string();
+        self.journal = Some(Arc::new(folder));
+        self.variable("HOOKSIEVE_JOURNAL__PATH", &path)
     }
 
     /// Another variable.
@@ -106,11 +120,12 @@ impl Setup {
         let subscriber = tracing::subscriber::set_default(log.subscriber());
         let application = Application::obliging().await;
         let clock = ManualClock::at(Timestamp::from_second(self.now).unwrap());
-        let ground = Ground::new(Arc::new(clock.clone()));
+        let mut ground = Ground::new(Arc::new(clock.clone()));
         let environment = self.environment(&application.address.to_string());
         let connect = &mut |name: &str, settings| ground.connect(name, settings);
         let (compiled, found) = load(&self.file, &self.text, &environment, false, connect);
         let Some(compiled) = compiled else { panic!("{}", found.render(false)) };
+        ground.open(&compiled).await?;
         let running = Running::start(compiled, &ground).await?;
         let [ListenOn::Tcp(address)] = running.listen[..] else { panic!("one listener") };
         Ok(Gateway {
@@ -159,6 +174,31 @@ impl Gateway {
         Ok(())
     }
 
+    /// Waits until nothing in the journal is to be delivered any more; what the application got since the last time.
+    pub(crate) async fn emptied(&self) -> Vec<Seen> {
+        let journal = self.ground.journal.as_ref().expect("there is a journal");
+        soon(async {
+            while journal.store().stats().pending > 0 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        })
+        .await;
+        self.events()
+    }
+
+    /// Waits for the next request at the application.
+    pub(crate) async fn arrived(&self) -> Seen {
+        let seen = self.application.seen().await;
+        self.delivered.set(self.delivered.get() + 1);
+        seen
+    }
+
+    /// What the journal has, the newest first.
+    pub(crate) async fn kept(&self) -> Vec<Row> {
+        let journal = self.ground.journal.as_ref().expect("there is a journal");
+        journal.store().list(Filter::default(), Page::default()).await.unwrap()
+    }
+
     /// Moves both clocks.
     pub(crate) fn advance(&self, seconds: u64) {
         self.clock.advance(Duration::from_secs(seconds));
@@ -169,6 +209,16 @@ impl Gateway {
         let text = self.ground.telemetry.metrics.render();
         let series = text.lines().filter_map(|line| line.strip_prefix(metric)?.rsplit_once(' '));
         series.filter_map(|(labels, count)| Some((labels.to_owned(), count.parse().ok()?))).collect()
+    }
+
+    /// Waits until so much is counted.
+    pub(crate) async fn counted(&self, metric: &str, count: usize) {
+        soon(async {
+            while self.total(metric) < count {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        })
+        .await;
     }
 
     pub(crate) fn total(&self, metric: &str) -> usize {
