@@ -48,6 +48,7 @@ impl Transaction<'_> {
             self.settle(settled, now)?;
         }
         self.draft.bytes += bytes as u64;
+        self.draft.written += bytes as u64;
         self.draft.appended += appended.iter().filter(|one| matches!(one, Appended::New(_))).count() as u64;
         Ok(appended)
     }

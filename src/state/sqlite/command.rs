@@ -5,6 +5,7 @@ use tokio::sync::oneshot;
 use super::{
     record::Record,
     transaction::{Failure, Transaction},
+    upkeep::Upkeep,
 };
 use crate::{
     clock::Now,
@@ -61,6 +62,11 @@ pub(super) enum Command {
         entry: i64,
         now: Now,
     },
+    /// What nobody asks for, a step at a time.
+    Upkeep {
+        at: Upkeep,
+        now: Now,
+    },
 }
 
 /// What a call led to.
@@ -69,6 +75,7 @@ pub(super) enum Outcome {
     Appended(Vec<Appended>),
     Replayed(Replay),
     Discarded(bool),
+    Kept(Upkeep),
     Done,
 }
 
@@ -94,7 +101,8 @@ impl Command {
             | Self::Mark { .. }
             | Self::Replay { .. }
             | Self::Discard { .. }
-            | Self::SetAside { .. } => 1,
+            | Self::SetAside { .. }
+            | Self::Upkeep { .. } => 1,
         }
     }
 
@@ -107,7 +115,8 @@ impl Command {
             | Self::Mark { now, .. }
             | Self::Replay { now, .. }
             | Self::Discard { now, .. }
-            | Self::SetAside { now, .. } => Some(*now),
+            | Self::SetAside { now, .. }
+            | Self::Upkeep { now, .. } => Some(*now),
             Self::Remember { .. } | Self::Answered { .. } => None,
         }
     }
@@ -132,7 +141,9 @@ impl Transaction<'_> {
             Command::Note { notes, .. } => self.note(notes).map(|()| Outcome::Done),
             Command::Remember { settled } => Ok(self.settle(settled, now).map(|()| Outcome::Done)?),
             Command::Answered { entries, status } => Ok(self.answered(entries, *status).map(|()| Outcome::Done)?),
-            Command::Lease { .. } => unreachable!("leases change nothing in the file"),
+            Command::Upkeep { at, .. } => Ok(self.upkeep(*at, now).map(Outcome::Kept)?),
+            // It changes nothing in the file, and is not brought here.
+            Command::Lease { .. } => Ok(Outcome::Done),
             Command::Mark { entry, mark, .. } => self.mark(*entry, mark, now).map(|()| Outcome::Done),
             Command::Replay { entry, .. } => self.replay(*entry, now).map(Outcome::Replayed),
             Command::Discard { entry, .. } => self.discard(*entry, now).map(Outcome::Discarded),

@@ -32,10 +32,18 @@ pub(super) fn open(place: &mut Place) -> Result<Connection, OpenError> {
     // The writer decides when (`checkpoint.rs`).
     db.pragma_update(None, "wal_autocheckpoint", 0).map_err(fail)?;
     schema::migrate(&db, version).map_err(fail)?;
-    // The file to write ahead into is made by the first look at a file that was not written ahead of before.
-    schema::kind(&db).map_err(fail)?;
-    // Whatever was written ahead exists by now, under a name that is safe only with the directory (D-33).
+    // Shows that it can be written to, and has the file for what is written ahead be there: its name is safe only with
+    // the directory (D-33).
+    db.execute("UPDATE clock SET elapsed = elapsed", []).map_err(fail)?;
     place.sync_directory().and_then(|()| place.opened()).map_err(|error| OpenError::io(&path, &error))?;
+    Ok(db)
+}
+
+/// Opens the file to move into it what was written ahead.
+pub(super) fn checkpointer(path: &Path) -> rusqlite::Result<Connection> {
+    let db = plain(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    db.pragma_update(None, "synchronous", "FULL")?;
+    db.pragma_update(None, "wal_autocheckpoint", 0)?;
     Ok(db)
 }
 

@@ -62,14 +62,20 @@ pub(super) struct Draft {
     pub(super) names: HashMap<Arc<str>, i64>,
     pub(super) tally: HashMap<Slot, i64>,
     pub(super) settled: HashMap<EventKey, Known>,
+    /// Identities that are forgotten, and until when they were to be remembered.
+    pub(super) unsettled: Vec<(EventKey, i64)>,
+    /// Identities that are forgotten sooner than was meant.
+    pub(super) cut: Vec<(EventKey, i64)>,
     pub(super) let_go: Vec<i64>,
     pub(super) next_id: i64,
     pub(super) appended: u64,
-    /// Bytes that were added, roughly.
+    /// Bytes that are in use more than before, roughly.
     pub(super) bytes: u64,
+    /// Bytes that were written ahead, roughly.
+    pub(super) written: u64,
     /// Entries that were found damaged.
     pub(super) damaged: u64,
-    /// Whether the clock is to be written, or was.
+    /// Whether something was changed that does not carry the time itself, so that the clock is written, too.
     pub(super) timed: bool,
 }
 
@@ -123,16 +129,28 @@ impl Memory {
     pub(super) fn adopt(&mut self, draft: Draft, elapsed: i64) {
         self.names.extend(draft.names);
         self.settled.extend(draft.settled);
+        for (key, until) in draft.cut {
+            self.settled.entry(key).and_modify(|known| known.until = known.until.min(until));
+        }
+        for (key, until) in draft.unsettled {
+            // It may have been settled anew since.
+            if self.settled.get(&key).is_some_and(|known| known.until <= until) {
+                self.settled.remove(&key);
+            }
+        }
         for (key, change) in draft.tally {
             *self.tally.entry(key).or_default() += change;
         }
-        for id in draft.let_go {
-            self.leased.remove(&id);
-        }
+        draft.let_go.into_iter().for_each(|id| self.let_go(id));
         self.next_id = draft.next_id;
         if draft.timed {
             self.elapsed = elapsed;
         }
+    }
+
+    /// An entry is not leased any more.
+    pub(super) fn let_go(&mut self, id: i64) {
+        self.leased.remove(&id);
     }
 
     /// Entries in a state, of all sources.

@@ -27,6 +27,7 @@ use futures_util::FutureExt as _;
 use tokio::sync::oneshot;
 
 mod append;
+mod checkpoint;
 mod command;
 mod connection;
 mod error;
@@ -43,10 +44,12 @@ mod seal;
 mod shared;
 mod sound;
 mod transaction;
+mod upkeep;
 mod writer;
 
 pub use self::error::OpenError;
 use self::{
+    checkpoint::Checkpointer,
     command::{Command, Reply},
     reader::{Query, Reader},
     shared::Shared,
@@ -68,9 +71,6 @@ const NOTES_MAX: usize = 4_096;
 
 /// Entries that wait for the writer, at most: where the disk cannot keep up, senders are told so in time (D-57).
 const WAITING_MAX: usize = 4_096;
-
-/// How often the writer looks after things without being called.
-const TICK: Duration = Duration::from_secs(1);
 
 /// How a journal is kept.
 #[derive(Clone, Debug)]
@@ -125,14 +125,18 @@ enum Engine {
 impl SqliteJournal {
     /// Opens the journal, or makes a new one, and starts the threads that work on it.
     pub fn open(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
-        let writer = Writer::open(settings, clock)?;
+        let mut writer = Writer::open(settings, clock)?;
         let shared = Arc::clone(&writer.shared);
         let reader = Reader::new(Arc::clone(&shared));
         let (commands, inbox) = mpsc::channel();
         let (queries, questions) = mpsc::channel();
+        let (checkpoints, asked) = mpsc::channel();
+        let checkpointer = Checkpointer::new(Arc::clone(&shared));
+        writer.checkpointer = Some(checkpoints);
         let threads = vec![
             spawn("journal-writer", move || write(writer, &inbox)),
             spawn("journal-reader", move || reader.serve(&questions)),
+            spawn("journal-checkpoint", move || checkpointer.serve(&asked)),
         ];
         Ok(Self { shared, engine: Engine::Threads { writer: commands, reader: queries, threads } })
     }
@@ -282,7 +286,7 @@ impl std::fmt::Debug for Engine {
 /// The life of the writer's thread.
 fn write(mut writer: Writer, inbox: &mpsc::Receiver<Command>) {
     loop {
-        let mut commands = match inbox.recv_timeout(TICK) {
+        let mut commands = match inbox.recv_timeout(writer.patience()) {
             Ok(command) => vec![command],
             Err(RecvTimeoutError::Timeout) => Vec::new(),
             Err(RecvTimeoutError::Disconnected) => return writer.close(),

@@ -6,6 +6,7 @@ use std::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
+    time::Duration,
 };
 
 use super::command::Command;
@@ -19,6 +20,10 @@ pub(super) struct Shared {
     trouble: Mutex<Option<String>>,
     /// How many files the journal has been in.
     generation: AtomicU64,
+    /// Held during a checkpoint, and while the journal gets another file.
+    pub(super) checkpoint: Mutex<()>,
+    /// How the last checkpoint went, until the writer has heard of it.
+    pub(super) checkpointed: Mutex<Option<rusqlite::Result<()>>>,
     /// Notes that wait for the writer.
     pub(super) notes: AtomicUsize,
     /// Entries that wait for the writer.
@@ -32,6 +37,8 @@ impl Shared {
             stats: Mutex::default(),
             trouble: Mutex::default(),
             generation: AtomicU64::new(0),
+            checkpoint: Mutex::default(),
+            checkpointed: Mutex::default(),
             notes: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
         }
@@ -80,6 +87,10 @@ impl Shared {
         self.lock().damaged += faults;
     }
 
+    pub(super) fn oldest_pending(&self, age: Duration) {
+        self.lock().oldest_pending = age;
+    }
+
     pub(super) fn notes_dropped(&self, notes: usize) {
         self.lock().notes_dropped += notes as u64;
     }
@@ -98,7 +109,7 @@ impl Shared {
             }
             Command::Note { notes, .. } => self.notes_dropped(notes.len()),
             Command::Remember { .. } => self.lock().remember_failed += 1,
-            Command::Answered { .. } | Command::SetAside { .. } => {}
+            Command::Answered { .. } | Command::SetAside { .. } | Command::Upkeep { .. } => {}
             Command::Lease { reply, .. } => drop(reply.send(Err(error.clone()))),
             Command::Mark { reply, .. } => drop(reply.send(Err(error.clone()))),
             Command::Replay { reply, .. } => drop(reply.send(Err(error.clone()))),
@@ -117,7 +128,8 @@ impl Shared {
             | Command::Mark { .. }
             | Command::Replay { .. }
             | Command::Discard { .. }
-            | Command::SetAside { .. } => {}
+            | Command::SetAside { .. }
+            | Command::Upkeep { .. } => {}
         }
     }
 

@@ -15,6 +15,9 @@ use crate::state::{
     key::OrderKey,
 };
 
+/// What a change of an entry adds to what is written ahead, roughly.
+const CHANGE_BYTES: u64 = 1_500;
+
 /// The calls of a group, on their way to one commit.
 pub(super) struct Transaction<'a> {
     pub(super) db: &'a Connection,
@@ -106,6 +109,7 @@ impl Transaction<'_> {
             self.draft.count(slot(to.state), 1);
         }
         self.draft.timed = true;
+        self.draft.written += CHANGE_BYTES;
         Ok(())
     }
 
@@ -200,10 +204,9 @@ impl Transaction<'_> {
                 add.execute(params![slot.source, slot.upstream, slot.state.as_str(), change])?;
             }
         }
-        if self.draft.timed || self.elapsed >= self.memory.elapsed + CLOCK_EVERY {
+        if self.draft.timed {
             let mut write = self.db.prepare_cached("UPDATE clock SET elapsed = ?1, next_id = ?2")?;
             write.execute([self.elapsed, self.draft.next_id])?;
-            self.draft.timed = true;
         }
         Ok(())
     }
@@ -226,7 +229,3 @@ impl Transaction<'_> {
             .then(|| format!("{} bytes are in use, and {size} are the limit", self.used))
     }
 }
-
-/// How many milliseconds the clock may be ahead of the file. What carries a time of its own, such as an entry that was
-/// just appended, needs no clock; and each commit that does not touch it is a page shorter.
-const CLOCK_EVERY: i64 = 1_000;

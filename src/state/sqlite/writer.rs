@@ -1,22 +1,23 @@
 //! The one who writes: takes calls as they come, many to a commit, and answers them after it.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, PoisonError, mpsc},
     time::{Duration, Instant},
 };
 
 use rusqlite::{Connection, ErrorCode};
 
 use super::{
-    OpenError, Settings,
+    OpenError, Settings, checkpoint,
     command::{Command, Outcome},
     connection,
-    lease::{Lessor, Unfit},
+    lease::{Lessor, Unfit, millis},
     memory::{Draft, Memory},
     place::Place,
     shared::Shared,
     sound,
     transaction::{Failure, Transaction},
+    upkeep::Upkeep,
 };
 use crate::{
     clock::{Clock, Now},
@@ -29,6 +30,18 @@ const RETRY_FIRST: Duration = Duration::from_secs(1);
 
 /// The longest time between two tries.
 const RETRY_MAX: Duration = Duration::from_mins(1);
+
+/// How often the writer looks after things without being called.
+const TICK: Duration = Duration::from_secs(1);
+
+/// The same, while there is much to look after.
+const BUSY_TICK: Duration = Duration::from_millis(20);
+
+/// A checkpoint begins when about so much was written ahead.
+const CHECKPOINT_AT: u64 = 8 << 20;
+
+/// What a commit writes ahead besides what it is for, roughly.
+const COMMIT_BYTES: u64 = 16 << 10;
 
 /// A journal that is open, and its connection.
 pub(super) struct Writer {
@@ -43,6 +56,12 @@ pub(super) struct Writer {
     trouble: Option<Trouble>,
     /// How long to wait after the next failure. It shrinks only when a commit succeeded.
     pause: Duration,
+    upkeep: Upkeep,
+    upkeep_at: Instant,
+    /// Who does the long part of a checkpoint; nobody where there are no threads.
+    pub(super) checkpointer: Option<mpsc::Sender<()>>,
+    /// Bytes that were written ahead since the last checkpoint began, roughly; `None` while one is under way.
+    ahead: Option<u64>,
 }
 
 /// A clock that only runs while a process has the journal open (D-52).
@@ -81,8 +100,22 @@ impl Writer {
         let time = JournalTime { before: memory.elapsed, since: clock.now().steady };
         let shared = Arc::new(Shared::new(place.path()));
         shared.mended(mended);
-        let mut writer =
-            Self { place, db: Some(db), settings, memory, shared, clock, time, trouble: None, pause: RETRY_FIRST };
+        let mut writer = Self {
+            place,
+            db: Some(db),
+            settings,
+            memory,
+            shared,
+            clock,
+            time,
+            trouble: None,
+            pause: RETRY_FIRST,
+            upkeep: Upkeep::default(),
+            upkeep_at: time.since,
+            checkpointer: None,
+            // Whoever had it open before may have left something.
+            ahead: Some(CHECKPOINT_AT),
+        };
         let bytes = writer.place.weigh().map_err(|error| OpenError::io(writer.place.path(), &error))?;
         writer.publish(bytes);
         Ok(writer)
@@ -90,22 +123,34 @@ impl Writer {
 
     /// Does what was asked for, and answers.
     pub(super) fn handle(&mut self, commands: Vec<Command>) {
-        self.recover_if_due(self.clock.now());
-        let (leases, writes): (Vec<_>, Vec<_>) =
+        let now = self.clock.now();
+        self.recover_if_due(now);
+        let (leases, mut writes): (Vec<_>, Vec<_>) =
             commands.into_iter().partition(|command| matches!(command, Command::Lease { .. }));
+        if now.steady >= self.upkeep_at {
+            writes.push(Command::Upkeep { at: self.upkeep, now });
+            self.upkeep_at = now.steady + TICK;
+        }
         if !writes.is_empty() {
             self.write(writes);
         }
         for command in leases {
-            if let Command::Lease { lane, count, now, reply } = command {
-                // Whoever asked may be gone: then the events go back at once.
-                if let Err(Ok(leases)) = reply.send(self.lease(&lane, count, now)) {
-                    for leased in leases.events {
-                        self.memory.leased.remove(&leased.id.0);
-                    }
-                }
+            if let Command::Lease { lane, count, now, reply } = command
+                && let Err(Ok(unread)) = reply.send(self.lease(&lane, count, now))
+            {
+                // Whoever asked is gone: the events go back at once.
+                unread.events.iter().for_each(|leased| self.memory.let_go(leased.id.0));
             }
         }
+        let checkpointed = self.shared.checkpointed.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(done) = checkpointed {
+            self.finish_checkpoint(done);
+        }
+    }
+
+    /// How long the writer may wait for a call, at most.
+    pub(super) fn patience(&self) -> Duration {
+        if self.upkeep.more { BUSY_TICK } else { TICK }
     }
 
     fn write(&mut self, commands: Vec<Command>) {
@@ -119,6 +164,7 @@ impl Writer {
                 self.committed(draft, elapsed);
                 for (command, outcome) in commands.into_iter().zip(outcomes) {
                     match outcome {
+                        Ok(Outcome::Kept(at)) => self.kept_up(at),
                         Ok(outcome) => command.answer(outcome),
                         Err(error) => self.shared.refuse(command, &error),
                     }
@@ -176,7 +222,10 @@ impl Writer {
         let Transaction { draft, elapsed, .. } = transaction;
         fault::point("journal.before_commit");
         if fault::trips("journal.commit") {
-            return Err(failed_sync());
+            return Err(failure(rusqlite::ffi::SQLITE_IOERR_FSYNC));
+        }
+        if fault::trips("journal.full") {
+            return Err(failure(rusqlite::ffi::SQLITE_FULL));
         }
         db.prepare_cached("COMMIT")?.execute([])?;
         Ok((outcomes, draft, elapsed))
@@ -184,6 +233,8 @@ impl Writer {
 
     fn committed(&mut self, draft: Draft, elapsed: i64) {
         self.pause = RETRY_FIRST;
+        self.ahead = self.ahead.map(|ahead| ahead + draft.written + COMMIT_BYTES);
+        self.checkpoint_if_due();
         self.shared.committed(draft.appended, draft.damaged);
         let recount = draft.damaged > 0;
         self.memory.adopt(draft, elapsed);
@@ -219,6 +270,43 @@ impl Writer {
         }
     }
 
+    /// A step of the upkeep was made.
+    fn kept_up(&mut self, at: Upkeep) {
+        self.upkeep = at;
+        let now = self.clock.now().steady;
+        if at.more {
+            self.upkeep_at = now + BUSY_TICK;
+        }
+        let age = at.oldest_since().map(|since| millis(self.time.at(now) - since));
+        self.shared.oldest_pending(age.unwrap_or_default());
+    }
+
+    /// Begins a checkpoint, if much was written ahead.
+    fn checkpoint_if_due(&mut self) {
+        if self.ahead.is_none_or(|ahead| ahead < CHECKPOINT_AT) {
+            return;
+        }
+        self.ahead = None;
+        match &self.checkpointer {
+            // It ends after the writer does.
+            Some(checkpointer) => drop(checkpointer.send(())),
+            None => self.finish_checkpoint(Ok(())),
+        }
+    }
+
+    /// The short part of a checkpoint: what came while the long one ran.
+    fn finish_checkpoint(&mut self, done: rusqlite::Result<()>) {
+        self.ahead = Some(0);
+        if self.trouble.is_some() {
+            return;
+        }
+        let rest = done.and_then(|()| self.db.as_ref().map_or(Ok(()), checkpoint::passive));
+        match rest {
+            Err(error) if !is_busy(&error) => drop(self.fail(error.to_string())),
+            _ => {}
+        }
+    }
+
     /// The journal can be written to.
     fn ready(&self) -> Result<(), JournalError> {
         match &self.trouble {
@@ -232,9 +320,7 @@ impl Writer {
         match error.sqlite_error_code() {
             // Nothing of the transaction is in the file, and no sync has failed.
             Some(ErrorCode::DiskFull) => JournalError::Full("no space is left on its disk".into()),
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-                JournalError::Failed("another program is writing to it".into())
-            }
+            _ if is_busy(error) => JournalError::Failed("another program is writing to it".into()),
             _ => self.fail(error.to_string()),
         }
     }
@@ -267,7 +353,12 @@ impl Writer {
     }
 
     fn recover(&mut self) -> Result<(), String> {
+        let shared = Arc::clone(&self.shared);
+        let _held = shared.checkpoint.lock().unwrap_or_else(PoisonError::into_inner);
         self.place.retake().map_err(|error| error.to_string())?;
+        if fault::trips("journal.rewrite") {
+            return Err("the disk still fails".into());
+        }
         if let Some(db) = &self.db {
             self.place.rewrite(db).map_err(|error| error.to_string())?;
         }
@@ -287,6 +378,7 @@ impl Writer {
 
     /// Nothing more will come: what was written ahead goes into the file, so that there is one file to copy.
     pub(super) fn close(self) {
+        let _held = self.shared.checkpoint.lock().unwrap_or_else(PoisonError::into_inner);
         if self.trouble.is_none()
             && let Some(db) = &self.db
             && let Err(error) = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
@@ -314,6 +406,10 @@ impl Writer {
     }
 }
 
+fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+}
+
 /// Bytes of the file that are in use.
 fn used(db: &Connection) -> rusqlite::Result<u64> {
     let number = |sql: &str| db.prepare_cached(sql)?.query_row([], |row| row.get::<_, i64>(0));
@@ -324,8 +420,7 @@ fn used(db: &Connection) -> rusqlite::Result<u64> {
 /// The size of a page, SQLite's own choice.
 const PAGE: u32 = 4096;
 
-/// What SQLite says when a sync fails: for tests.
-fn failed_sync() -> rusqlite::Error {
-    let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_FSYNC);
-    rusqlite::Error::SqliteFailure(code, Some("disk I/O error".into()))
+/// What SQLite says when a step fails that a test lets fail.
+fn failure(code: i32) -> rusqlite::Error {
+    rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None)
 }

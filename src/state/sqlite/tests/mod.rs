@@ -20,7 +20,10 @@ use crate::{
 };
 
 mod claims;
+mod failures;
 mod life;
+mod opening;
+mod upkeep;
 
 const WINDOW: Duration = Duration::from_hours(24);
 
