@@ -97,7 +97,9 @@ impl Trip<'_> {
         let work = async move {
             match writer.append(group, now).await {
                 Ok(appended) => {
+                    fault::point("gateway.after_append");
                     settler.settle(claims, Evidence::Journaled).await;
+                    fault::point("gateway.before_answer");
                     Ok(appended)
                 }
                 Err(_) => {

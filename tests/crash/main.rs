@@ -7,9 +7,17 @@
 #![expect(clippy::print_stdout, reason = "a test of many cases says which one it is at")]
 #![expect(clippy::disallowed_methods, reason = "the environment says how many cases to try")]
 
+mod application;
+mod chronicle;
 mod damage;
 mod disk;
+mod gateway;
+#[expect(dead_code, reason = "no event is given up here, and none is refused")]
+#[path = "../support/history.rs"]
+mod history;
+mod kill;
 mod seeds;
+mod sender;
 mod states;
 mod strace;
 mod work;

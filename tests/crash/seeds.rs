@@ -11,13 +11,20 @@ pub(crate) fn each(count: u64, check: impl Fn(u64)) {
         (Some(seed), _) => (seed, 1),
         (None, more) => (u64::from(fastrand::u32(..)), more.unwrap_or(count)),
     };
-    for seed in first..first + count {
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| check(seed))) {
-            println!("this was HOOKSIEVE_SEED={seed}");
-            resume_unwind(panic);
-        }
-    }
+    (first..first + count).for_each(|seed| watched(seed, &check));
     println!("{count} seeds from {first} on");
+}
+
+/// Tries one seed.
+pub(crate) fn one(check: impl Fn(u64)) {
+    watched(number("HOOKSIEVE_SEED").unwrap_or_else(|| u64::from(fastrand::u32(..))), &check);
+}
+
+fn watched(seed: u64, check: &impl Fn(u64)) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| check(seed))) {
+        println!("this was HOOKSIEVE_SEED={seed}");
+        resume_unwind(panic);
+    }
 }
 
 /// A number that whoever runs the tests has chosen.

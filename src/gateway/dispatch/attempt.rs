@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     clock::Now,
+    fault,
     gateway::{ledger::tried, source::Target},
     stages::vouch::Letter,
     state::journal::{EntryId, Leased, Mark},
@@ -51,6 +52,7 @@ impl Shared {
     /// Delivers an event and remembers what became of it.
     pub(super) async fn attempt(self: Arc<Self>, leased: Leased, target: Arc<Target>, retry: Arc<Retry>) -> Sign {
         let began = self.clock.now();
+        fault::point("dispatch.before_send");
         let attempt = match &leased.entry.kept {
             Some(_) => target.upstream.deliver(outbound(&leased, &target, began)).await,
             None => Attempt::Full,
@@ -60,7 +62,9 @@ impl Shared {
         if let Mark::Dead(_, reason) = &mark {
             self.report_dead(&leased, &target, reason);
         }
+        fault::point("dispatch.after_send");
         self.mark(leased.id, mark).await;
+        fault::point("dispatch.after_mark");
         sign
     }
 
