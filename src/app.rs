@@ -18,7 +18,7 @@ use crate::{
     clock::{Clock, SystemClock},
     config::{
         Configuration, Diagnostics, Environment, Input,
-        compile::{Compiled, Connect, Surroundings, compile},
+        compile::{self, Compiled, Connect, Surroundings, compile},
         read,
     },
     gateway::{
@@ -241,6 +241,7 @@ struct Doors {
     admin: ListenOn,
     max_connections: usize,
     trusted_proxies: Vec<IpNet>,
+    journal: Option<compile::Journal>,
 }
 
 impl Doors {
@@ -250,6 +251,7 @@ impl Doors {
             admin: compiled.admin.clone(),
             max_connections: compiled.server.max_connections,
             trusted_proxies: compiled.server.trusted_proxies.clone(),
+            journal: compiled.journal.clone(),
         }
     }
 }
@@ -319,15 +321,18 @@ impl Running {
     }
 
     /// Serves another configuration from the next request on. Claims and budgets are kept, and so are connections; what
-    /// belongs to the doors themselves waits for a restart. Whether there is something that waits.
-    #[must_use = "the operator should know what waits for a restart"]
-    pub fn reload(&self, compiled: Compiled, ground: &Ground) -> bool {
+    /// belongs to the doors themselves, or to the journal, waits for a restart: whether there is such a thing. A
+    /// configuration that needs a journal where none is open is not taken over at all.
+    pub fn reload(&self, compiled: Compiled, ground: &Ground) -> Result<bool, &'static str> {
+        if compiled.journal.is_some() && self.doors.journal.is_none() {
+            return Err("a journal is opened when the gateway starts: restart it to take this configuration over");
+        }
         let waits = Doors::of(&compiled) != self.doors;
         if let Some(dispatcher) = &self.dispatcher {
             dispatcher.replace(Roster::new(&compiled.upstreams, &compiled.sources));
         }
         self.generations.replace(ground.gateway(compiled.sources, compiled.client_limit));
-        waits
+        Ok(waits)
     }
 
     /// Says that it is not ready, goes on for the drain delay, then stops accepting and waits for the work under way.

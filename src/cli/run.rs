@@ -91,10 +91,20 @@ fn reload(file: &ConfigFile, running: &Running, ground: &Ground) {
         }
     };
     tell(&found);
-    if running.reload(compiled, ground) {
-        tracing::warn!("listeners, connection limits and trusted proxies change at the next start");
+    match running.reload(compiled, ground) {
+        Ok(waits) => {
+            if waits {
+                tracing::warn!(
+                    "listeners, connection limits, trusted proxies and the journal change at the next start"
+                );
+            }
+            tracing::info!("the configuration is taken over");
+        }
+        Err(problem) => {
+            ground.telemetry.metrics.reload_failed.inc();
+            tracing::error!(problem, "the configuration is not taken over; the old one stays");
+        }
     }
-    tracing::info!("the configuration is taken over");
 }
 
 fn start_log(compiled: &Compiled, found: &Diagnostics) {

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     clock::Now,
+    fault,
     stages::{
         authenticate::Authentic,
         vouch::Letter,
@@ -96,14 +97,12 @@ impl Trip<'_> {
             Entry::Stop(verdict) => return verdict.into(),
             Entry::Go(held) => held,
         };
-        match held.aside {
-            Some(cause) => self.set_aside(plan, held, cause).await,
-            None => {
-                let outcome = self.attempt(&plan.parcel, held.key, &plan.parcel.bytes).await;
-                self.conclude(held.claim.into_iter().collect(), outcome.verdict).await;
-                outcome
-            }
+        if let Some(cause) = held.aside {
+            return self.set_aside(plan, held, cause).await;
         }
+        let outcome = self.attempt(&plan.parcel, held.key, &plan.parcel.bytes).await;
+        self.conclude(held.claim.into_iter().collect(), outcome.verdict).await;
+        outcome
     }
 
     /// Delivers all events that are new as one array of their bytes: all of them, or none. What is to be set aside is
@@ -171,7 +170,9 @@ impl Trip<'_> {
         };
         let headers = parcel.target.voucher.headers(&letter, body, now.wall);
         let outbound = Outbound { headers, body: body.clone(), within, relay: self.source.delivery.relay };
+        fault::point("gateway.before_send");
         let attempt = parcel.target.upstream.deliver(outbound).await;
+        fault::point("gateway.after_send");
         let tried = self.gateway.journal.is_some().then(|| self.tried(&attempt, earlier.count + 1, now)).flatten();
         let outcome = Delivery { key: Some(key), tried, ..outcome(attempt, now) };
         attempts.note(&key, &earlier, matches!(outcome.verdict, Verdict::Forward));

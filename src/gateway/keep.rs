@@ -95,18 +95,14 @@ impl Trip<'_> {
         fault::point("gateway.before_append");
         let writer = journal.clone();
         let work = async move {
-            match writer.append(group, now).await {
-                Ok(appended) => {
-                    fault::point("gateway.after_append");
-                    settler.settle(claims, Evidence::Journaled).await;
-                    fault::point("gateway.before_answer");
-                    Ok(appended)
-                }
-                Err(_) => {
-                    give_back(claims, Refusal::Journal);
-                    Err(Refusal::Journal)
-                }
+            let appended = writer.append(group, now).await;
+            if appended.is_ok() {
+                fault::point("gateway.after_append");
+                settler.settle(claims, Evidence::Journaled).await;
+            } else {
+                give_back(claims, Refusal::Journal);
             }
+            appended.map_err(|_| Refusal::Journal)
         };
         journal.within(patience, work).await.unwrap_or(Err(Refusal::Journal))
     }
@@ -182,6 +178,6 @@ impl Plan {
     /// Where and which rule the event breaks, if it breaks one.
     pub(super) fn fault(&self) -> Option<Fault> {
         let violation = self.offence.as_ref()?.violation.as_ref()?;
-        Some(Fault { pointer: violation.pointer.to_string(), keyword: violation.keyword.to_string() })
+        Some(Fault { pointer: violation.pointer.clone(), keyword: violation.keyword.clone() })
     }
 }

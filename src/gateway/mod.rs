@@ -37,6 +37,7 @@ pub use self::{
 };
 use crate::{
     clock::Clock,
+    fault,
     server::{Allowance, Handler},
     stages::{
         answer::{self, Answer},
@@ -145,6 +146,7 @@ impl Gateway {
         if let End::Judged(ends) = &end {
             trip.note(&judged, ends, answer.status.as_u16());
         }
+        fault::point("gateway.before_answer");
         answer
     }
 
@@ -280,7 +282,9 @@ impl Gateway {
     ) -> (Vec<&'p Plan>, Vec<Delivery>) {
         let spoils = plans.iter().any(Plan::is_rejected);
         let judged: Vec<_> = plans.iter().filter(|plan| !spoils || plan.is_rejected()).collect();
-        judged.iter().for_each(|plan| record.offence(plan.offence.clone()));
+        for plan in &judged {
+            record.offence(plan.offence.clone());
+        }
         let started = self.clock.now().steady;
         let open = judged.iter().filter(|plan| plan.is_open()).copied().collect();
         let mut delivered = trip.run(open).await.into_iter();

@@ -27,7 +27,7 @@ pub type JournalFuture<T> = BoxFuture<'static, Result<T, JournalError>>;
 /// An engine that keeps events. One process owns a journal at a time.
 pub trait JournalStore: fmt::Debug + Send + Sync {
     /// Writes a group in one atomic step, and resolves once it would survive the loss of power. An event whose identity
-    /// is settled already, or occurs earlier in the group, is not written again (D-40). On an error nothing of the group
+    /// is settled with the group is not written again if it was settled before, or earlier in the group (D-40). On an error nothing of the group
     /// counts: it may be answered with a refusal, and must not be delivered.
     fn append(&self, group: Group, now: Now) -> JournalFuture<Vec<Appended>>;
 

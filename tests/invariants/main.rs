@@ -4,8 +4,10 @@
 //!
 //! Time is owned by the tests: tokio's paused clock, and on top of it whatever a schedule lets pass at once.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::print_stdout, reason = "a test that fails says how to play it again")]
 #![expect(clippy::disallowed_methods, reason = "requests run in tasks of their own, as they do in the server")]
 
+mod deliveries;
 mod queue;
 mod schedule;
 mod sync;

@@ -22,6 +22,9 @@ const MODES: [&str; 5] = [
     "sources.acme.delivery.mode = \"queued\"\nsources.acme.delivery.attempts = 3",
 ];
 
+/// While the sender waits, with a journal that remembers what was delivered.
+const SYNC: [&str; 2] = ["", "sources.acme.dedup.on_conflict = \"quarantine\""];
+
 /// The end of a schedule: the application and the journal are well again, and every sender repeats what it ever sent.
 /// All of it must be taken at once (I3), and in the end all of it must have been delivered, or given up with a record.
 async fn check(mut world: World, mode: &str, moves: &[Move]) -> Result<History, TestCaseError> {
@@ -38,9 +41,9 @@ async fn check(mut world: World, mode: &str, moves: &[Move]) -> Result<History, 
     }
     prop_assert!(world.until_idle(Duration::from_hours(48)).await, "I3: something is pending for ever");
     let history = History {
-        lease: Duration::from_secs(14),
+        lease: Duration::from_secs(if mode.contains("queued") { 14 } else { 10 }),
         window: WINDOW,
-        is_queued: true,
+        is_queued: mode.contains("queued"),
         is_ordered: mode.contains("ordered"),
         is_over: true,
         steps: world.app.steps.lock().unwrap().clone(),
@@ -73,6 +76,16 @@ proptest! {
         mode in 0..MODES.len(),
     ) {
         let mode = format!("{JOURNAL}{}", MODES[mode]);
+        in_paused_time(async { check(World::new(acts, &mode), &mode, &moves).await })?;
+    }
+
+    #[test]
+    fn d_09_i_06_a_waiting_sender_survives_a_crash(
+        moves in moves(hammers()),
+        acts in prop::collection::vec(act(), 0..20),
+        mode in 0..SYNC.len(),
+    ) {
+        let mode = format!("{JOURNAL}{}", SYNC[mode]);
         in_paused_time(async { check(World::new(acts, &mode), &mode, &moves).await })?;
     }
 

@@ -1,8 +1,11 @@
 //! Random schedules of senders, failures and time.
 
-use std::time::Duration;
+use std::{
+    hash::{BuildHasher as _, RandomState},
+    time::Duration,
+};
 
-use proptest::{prelude::*, strategy::Union};
+use proptest::{prelude::*, strategy::Union, test_runner::RngSeed};
 use tokio::time::sleep;
 
 use crate::{
@@ -111,5 +114,11 @@ pub(crate) fn act() -> impl Strategy<Value = Act> {
 /// prints its seed, and the schedule as small as it can be made.
 pub(crate) fn cases(times: u32) -> ProptestConfig {
     let usual = ProptestConfig::default();
-    ProptestConfig { cases: times * usual.cases, max_shrink_iters: 2_000, failure_persistence: None, ..usual }
+    let seed = match usual.rng_seed {
+        RngSeed::Fixed(seed) => seed,
+        RngSeed::Random => RandomState::new().hash_one("schedules"),
+    };
+    println!("PROPTEST_RNG_SEED={seed} makes the same schedules again");
+    let rng_seed = RngSeed::Fixed(seed);
+    ProptestConfig { cases: times * usual.cases, max_shrink_iters: 2_000, failure_persistence: None, rng_seed, ..usual }
 }

@@ -280,6 +280,7 @@ fn d_13_a_queue_that_cannot_work() {
     }
     // Nobody waits for the application, so it may take longer than the sender does.
     silent(&queued("").variable("HOOKSIEVE_UPSTREAMS__APP__TIMEOUT", "30s"));
+    warned(&queued("dedup.window = \"23h\""), "sources.acme.dedup.window", "while its event is still tried");
     refused(&Setup::new(&format!("{JOURNAL}max_size = \"1KiB\"\n")), "journal.max_size", "full before it began");
 }
 

@@ -207,6 +207,8 @@ pub(crate) struct World {
     pub(crate) journal: Option<Journal>,
     pub(crate) recorder: Option<Arc<Recorder>>,
     pub(crate) faults: Arc<Mutex<VecDeque<Fault>>>,
+    /// The bounds of the journal.
+    tune: fn(&mut Settings),
     dispatcher: Option<Dispatcher>,
     shutdown: Shutdown,
     /// Makes the dispatcher's chances the same every time.
@@ -226,6 +228,11 @@ struct Life {
 impl World {
     /// Without a journal, unless `amend` has one at `JOURNAL`.
     pub(crate) fn new(acts: impl IntoIterator<Item = Act>, amend: &str) -> Self {
+        Self::bounded(acts, amend, |_| ())
+    }
+
+    /// The same, with a journal that has other bounds.
+    pub(crate) fn bounded(acts: impl IntoIterator<Item = Act>, amend: &str, tune: fn(&mut Settings)) -> Self {
         let clock = TestClock::new();
         let app = Arc::new(App {
             acts: Mutex::new(acts.into_iter().collect()),
@@ -240,7 +247,7 @@ impl World {
         let folder = amend.contains("journal.path").then(folder);
         let text = configuration(amend);
         let faults = Arc::default();
-        let (seed, life) = (1, Life::begin(&text, &app, folder.as_ref(), &faults, 1));
+        let (seed, life) = (1, Life::begin(&text, &app, folder.as_ref(), &faults, 1, tune));
         let Life { gateway, claims, journal, recorder, dispatcher, shutdown } = life;
         Self {
             app,
@@ -253,6 +260,7 @@ impl World {
             journal,
             recorder,
             faults,
+            tune,
             dispatcher,
             shutdown,
             seed,
@@ -279,6 +287,7 @@ impl World {
     pub(crate) async fn restart(&mut self, amend: Option<&str>) {
         self.finish().await;
         assert!(self.shutdown.drain(Duration::from_secs(25)).await, "it does not end");
+        self.app.note(Step::Restarted);
         self.begin(amend);
     }
 
@@ -289,7 +298,7 @@ impl World {
         (self.journal, self.recorder, self.dispatcher) = (None, None, None);
         (self.gateway, self.claims) = Life::without_journal(&self.text, &self.app);
         self.seed += 1;
-        let life = Life::begin(&self.text, &self.app, self.folder.as_ref(), &self.faults, self.seed);
+        let life = Life::begin(&self.text, &self.app, self.folder.as_ref(), &self.faults, self.seed, self.tune);
         let Life { gateway, claims, journal, recorder, dispatcher, shutdown } = life;
         (self.gateway, self.claims, self.shutdown) = (gateway, claims, shutdown);
         (self.journal, self.recorder, self.dispatcher) = (journal, recorder, dispatcher);
@@ -382,10 +391,12 @@ impl Life {
         folder: Option<&TempDir>,
         faults: &Arc<Mutex<VecDeque<Fault>>>,
         seed: u64,
+        tune: fn(&mut Settings),
     ) -> Self {
         let shutdown = Shutdown::new();
         let recorder = folder.map(|folder| {
-            let settings = Settings::new(folder.path().join("journal.db"));
+            let mut settings = Settings::new(folder.path().join("journal.db"));
+            tune(&mut settings);
             let engine = SqliteJournal::inline(settings, Arc::new(app.clock.clone())).unwrap();
             Arc::new(Recorder::new(Box::new(engine), app.clone(), faults.clone()))
         });

@@ -52,9 +52,11 @@ impl Shared {
     /// Delivers an event and remembers what became of it.
     pub(super) async fn attempt(self: Arc<Self>, leased: Leased, target: Arc<Target>, retry: Arc<Retry>) -> Sign {
         let began = self.clock.now();
-        fault::point("dispatch.before_send");
         let attempt = match &leased.entry.kept {
-            Some(_) => target.upstream.deliver(outbound(&leased, &target, began)).await,
+            Some(_) => {
+                fault::point("dispatch.before_send");
+                target.upstream.deliver(outbound(&leased, &target, began)).await
+            }
             None => Attempt::Full,
         };
         let sign = Sign::of(&attempt);
@@ -62,7 +64,7 @@ impl Shared {
         if let Mark::Dead(_, reason) = &mark {
             self.report_dead(&leased, &target, reason);
         }
-        fault::point("dispatch.after_send");
+        fault::point("dispatch.before_mark");
         self.mark(leased.id, mark).await;
         fault::point("dispatch.after_mark");
         sign

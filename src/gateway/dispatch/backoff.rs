@@ -82,7 +82,7 @@ impl Retry {
 
 /// A random part of a time.
 pub(super) fn fraction(whole: Duration, random: u64) -> Duration {
-    let nanos = whole.as_nanos() * u128::from(random) >> 64;
+    let nanos = (whole.as_nanos() * u128::from(random)) >> 64;
     Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
 }
 
@@ -104,8 +104,9 @@ mod tests {
         let check = |attempts, seconds: u32| {
             let failure = Failure { attempts, ..FAILURE };
             assert_eq!(again(failure, 0), Duration::ZERO);
-            assert_eq!(again(failure, u64::MAX).as_secs_f64().round(), f64::from(seconds), "{attempts}");
-            assert_eq!(again(failure, 1 << 63), Duration::from_secs(u64::from(seconds)) / 2, "{attempts}");
+            let whole = Duration::from_secs(u64::from(seconds));
+            assert_eq!(again(failure, u64::MAX), whole - Duration::from_nanos(1), "{attempts}");
+            assert_eq!(again(failure, 1 << 63), whole / 2, "{attempts}");
         };
         for (attempts, seconds) in [(1, 5), (2, 10), (3, 20), (10, 2_560), (11, 3_600), (40, 3_600), (u32::MAX, 3_600)]
         {
@@ -116,8 +117,8 @@ mod tests {
     #[test]
     fn d_43_a_wish_is_heard_within_bounds() {
         let wished = |seconds, random| again(Failure { wish: Some(Duration::from_secs(seconds)), ..FAILURE }, random);
-        assert_eq!(wished(120, 0), Duration::from_secs(120));
-        assert_eq!(wished(1, u64::MAX).as_secs_f64().round(), 5.0);
+        assert_eq!(wished(120, 0), Duration::from_mins(2));
+        assert_eq!(wished(1, u64::MAX), Duration::from_nanos(4_999_999_999));
         assert_eq!(wished(u64::MAX, 0), Duration::from_hours(1));
         assert_eq!(wished(0, 0), Duration::ZERO);
     }

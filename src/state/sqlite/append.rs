@@ -33,12 +33,14 @@ impl Transaction<'_> {
         if let Some(reason) = self.no_room(records.len(), bytes) {
             return Err(Failure::Refused(JournalError::Full(reason)));
         }
+        // What its source does not deduplicate comes without a settled identity, and as often as it is sent.
+        let guarded: HashSet<_> = settled.iter().map(|settled| settled.key).collect();
         let mut met = HashSet::new();
         let mut appended = Vec::with_capacity(records.len());
         for record in records {
             let entry = &record.entry;
             let repeat = self.known(&entry.key).is_some_and(|known| known.covers(&entry.digest, now.wall));
-            if repeat || !met.insert((entry.key, entry.digest)) {
+            if guarded.contains(&entry.key) && (repeat || !met.insert((entry.key, entry.digest))) {
                 appended.push(Appended::Duplicate);
             } else {
                 appended.push(Appended::New(EntryId(self.insert(record, None)?)));

@@ -170,8 +170,7 @@ impl Gateway {
         let connect = &mut |name: &str, settings| self.ground.connect(name, settings);
         let (compiled, found) = load(&self.setup.file, text, &environment, false, connect);
         let compiled = compiled.ok_or_else(|| found.render(false))?;
-        let _waits = self.running.reload(compiled, &self.ground);
-        Ok(())
+        self.running.reload(compiled, &self.ground).map(drop).map_err(str::to_owned)
     }
 
     /// Waits until nothing in the journal is to be delivered any more; what the application got since the last time.

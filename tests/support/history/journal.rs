@@ -1,0 +1,111 @@
+//! What a journal adds to the invariants: nothing that it took is lost, taken twice, or overtaken.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use super::{Event, History, Kept, Request, Step, Try};
+
+impl History {
+    /// When the journal took an event, and how.
+    pub(super) fn kept(&self, event: &Event) -> Vec<(usize, Duration, &Kept)> {
+        let kept = self.steps.iter().enumerate().flat_map(|(at, (time, step))| match step {
+            Step::Kept(entries) => entries.iter().map(|kept| (at, *time, kept)).collect(),
+            _ => Vec::new(),
+        });
+        kept.filter(|(_, _, kept)| kept.has(event) && kept.is_new).collect()
+    }
+
+    /// What is in the journal is sent by one attempt at a time, and not again once one was taken, unless the process
+    /// died before it had noted that, or the event was accepted anew.
+    pub(super) fn repeats_from_the_journal(
+        &self,
+        earlier: &Try<'_>,
+        later: &Try<'_>,
+        event: &Event,
+        broken: &mut Vec<(&'static str, String)>,
+    ) {
+        let at = later.sent.0;
+        // Accepted anew, after its window, an event is another entry: `acceptances` sees to that.
+        if earlier.attempt.request != later.attempt.request {
+            return;
+        }
+        if earlier.is_under_way(at) {
+            broken.push(("I4", format!("{event:?} is under way twice at step {at}")));
+        }
+        let Some((ended, _)) = earlier.ended.filter(|_| earlier.delivered) else { return };
+        if ended < at && !self.crashed_between(ended, at) {
+            broken.push(("I5", format!("{event:?} is sent at step {at} though it is delivered")));
+        }
+    }
+
+    /// What was acknowledged is delivered in the end, or given up with a record of it (I10, D-36).
+    pub(super) fn losses(
+        &self,
+        requests: &BTreeMap<usize, Request<'_>>,
+        tries: &[Try<'_>],
+        broken: &mut Vec<(&'static str, String)>,
+    ) {
+        let acknowledged = self.steps.iter().filter_map(|(_, step)| match step {
+            Step::Answered { request, status: 200..=299 } => requests.get(request),
+            _ => None,
+        });
+        for event in acknowledged.flat_map(|request| request.events).collect::<BTreeSet<_>>() {
+            let is_delivered = tries.iter().any(|it| it.delivered && it.events.contains(event));
+            let is_dead =
+                self.steps.iter().any(|(_, step)| matches!(step, Step::Died(body) if body.contains(&event.bytes)));
+            let is_aside = self.kept(event).iter().any(|(.., kept)| kept.is_aside);
+            if !is_delivered && !is_dead && !is_aside {
+                broken.push(("I10", format!("{event:?} was acknowledged and is lost")));
+            }
+        }
+    }
+
+    /// The journal takes an event once within its window (D-40).
+    pub(super) fn acceptances(&self, broken: &mut Vec<(&'static str, String)>) {
+        let events: BTreeSet<_> = self.requests().into_values().flat_map(|request| request.events).collect();
+        for event in events.into_iter().filter(|event| !self.shares_identity([*event])) {
+            for pair in self.kept(event).windows(2) {
+                if pair[1].1 < pair[0].1 + self.window {
+                    broken
+                        .push(("D-40", format!("{event:?} is accepted twice, at {:?} and {:?}", pair[0].1, pair[1].1)));
+                }
+            }
+        }
+    }
+
+    /// Of two events of one group the one that was accepted first is decided before the other is sent (I14).
+    pub(super) fn orders(&self, tries: &[Try<'_>], broken: &mut Vec<(&'static str, String)>) {
+        let known: BTreeSet<_> = tries.iter().flat_map(|it| it.events.iter().copied()).collect();
+        let accepted: Vec<&Event> = self
+            .steps
+            .iter()
+            .flat_map(|(_, step)| match step {
+                Step::Kept(kept) => kept.iter().filter(|kept| kept.is_new && !kept.is_aside).collect(),
+                _ => Vec::new(),
+            })
+            .filter_map(|kept| known.iter().copied().find(|event| kept.body == event.bytes))
+            .collect();
+        let decided = |event: &Event, before: usize| {
+            let taken = tries.iter().filter(|it| it.delivered && it.events.contains(event));
+            let taken = taken.filter(|it| it.ended.is_some_and(|(ended, _)| ended < before)).count();
+            let died = |(_, step): &&(Duration, Step)| matches!(step, Step::Died(body) if *body == event.bytes);
+            taken + self.steps[..before].iter().filter(died).count()
+        };
+        for it in tries {
+            let (at, Some(event)) = (it.sent.0, it.events.first()) else { continue };
+            // Which of its acceptances this attempt is for: those before it are decided.
+            let turn = decided(event, at);
+            let place =
+                accepted.iter().enumerate().filter(|(_, other)| *other == event).nth(turn).map(|(place, _)| place);
+            let Some(place) = place else { continue };
+            for other in accepted[..place].iter().filter(|other| other.group == event.group && *other != event) {
+                let before = accepted[..place].iter().filter(|it| it == &other).count();
+                if decided(other, at) < before {
+                    broken.push(("I14", format!("{event:?} overtakes {other:?} at step {at}")));
+                }
+            }
+        }
+    }
+}
