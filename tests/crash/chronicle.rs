@@ -72,8 +72,10 @@ impl Chronicle {
     /// A sender heard.
     pub(crate) fn hears(&self, request: usize, answer: &Answer) {
         self.with(|inner, now| {
-            if answer.status < 300 {
-                inner.accepted(request, answer, now);
+            match answer.status {
+                ..300 => inner.accepted(request, answer, now),
+                // It may be there all the same: where the disk is slow, and the sender was not to wait (D-57).
+                _ => inner.unheard(request),
             }
             inner.steps.push((now, Step::Answered { request, status: answer.status }));
         });
@@ -81,10 +83,7 @@ impl Chronicle {
 
     /// A sender will never know.
     pub(crate) fn hears_nothing(&self, request: usize) {
-        self.with(|inner, _| {
-            let events: Vec<_> = inner.requests[request].iter().map(|event| event.bytes.clone()).collect();
-            inner.unknown.extend(events);
-        });
+        self.with(|inner, _| inner.unheard(request));
     }
 
     /// The application got something; the number of the attempt and of the process that made it.
@@ -138,7 +137,7 @@ impl Chronicle {
     /// Everything, when nothing is left to be done.
     pub(crate) fn history(&self) -> History {
         History {
-            lease: Duration::from_secs(60),
+            lease: Duration::from_mins(1),
             window: Duration::from_hours(24),
             is_queued: true,
             is_ordered: false,
@@ -159,6 +158,11 @@ impl Inner {
             self.keep(new, now);
         }
         self.keep(unheard, now);
+    }
+
+    fn unheard(&mut self, request: usize) {
+        let bodies: Vec<_> = self.requests[request].iter().map(|event| event.bytes.clone()).collect();
+        self.unknown.extend(bodies);
     }
 
     fn keep(&mut self, bodies: Vec<String>, now: Duration) {

@@ -84,7 +84,8 @@ fn d_30_cut_off_anywhere_in_the_last_two_commits() {
     let Sample { file, ahead, ends } = sample(6);
     let ward = Ward::new();
     // Every byte, where somebody has the time. Else all of the heads of what was written, and some of the rest.
-    let is_tried = |at: &usize| seeds::number("HOOKSIEVE_EVERY_BYTE").is_some() || at % 4120 < 60 || at % 61 == 0;
+    let is_tried =
+        |at: &usize| seeds::number("HOOKSIEVE_EVERY_BYTE").is_some() || at % 4120 < 60 || at.is_multiple_of(61);
     let mut tried = 0;
     for at in (ends[3]..=ends[5]).filter(is_tried) {
         let whole = ends.iter().filter(|end| **end <= at).count() as u64;

@@ -125,7 +125,7 @@ impl Disk {
                     self.renamed(Naming::Moved(from, to));
                 }
             }
-            "sendto" | "sendmsg" => {}
+            "sendto" | "sendmsg" | "recvfrom" => {}
             _ => assert!(!self.concerns(call), "this disk does not know what to do: {call:?}"),
         }
     }

@@ -15,8 +15,16 @@ use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::TcpStream,
     process::{Child, Command},
-    time::timeout,
+    time::{sleep, timeout},
 };
+
+/// Bounds how long a failing test waits.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// What `future` gives, or a failure when it never does.
+pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+    timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("waited in vain until {what}"))
+}
 
 /// How many lines of its log are kept.
 const LINES: usize = 200;
@@ -124,6 +132,16 @@ impl Process {
         let process = Pid::from_raw(self.child.id().unwrap().cast_signed()).unwrap();
         kill_process(process, Signal::TERM).unwrap();
         assert!(self.ends(Duration::from_secs(30)).await, "it does not end: {:#?}", self.log());
+    }
+
+    /// Waits until nothing is to be delivered.
+    pub(crate) async fn drained(&self) {
+        let drained = async {
+            while self.metric("hooksieve_journal_pending").await > 0 {
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        soon("everything is delivered", drained).await;
     }
 
     /// The value of a metric, by the start of its line.

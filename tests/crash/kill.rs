@@ -7,17 +7,12 @@ use hooksieve::state::{
     journal::{Filter, JournalStore as _, Page, Row, State},
     sqlite::SqliteJournal,
 };
-use tokio::{
-    runtime::Runtime,
-    sync::watch,
-    task::JoinSet,
-    time::{sleep, timeout},
-};
+use tokio::{runtime::Runtime, sync::watch, task::JoinSet};
 
 use crate::{
     application::Application,
     chronicle::Chronicle,
-    gateway::Program,
+    gateway::{Program, soon},
     seeds, sender,
     states::fast,
     work::{clock, done, settings},
@@ -35,7 +30,7 @@ const POINTS: &[&str] = &[
     "gateway.after_append",
     "gateway.before_answer",
     "dispatch.before_send",
-    "dispatch.after_send",
+    "dispatch.before_mark",
     "dispatch.after_mark",
     "checkpoint.before",
     "checkpoint.after",
@@ -48,9 +43,6 @@ const POINTS: &[&str] = &[
 ];
 
 const SENDERS: usize = 6;
-
-/// Bounds how long a failing test waits.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 #[test]
 fn d_07_d_08_d_09_d_36_d_58_killed_at_every_step() {
@@ -94,12 +86,7 @@ async fn run(seed: u64, kills: u64) {
     let process = program.start(None, "").await.unwrap();
     tell.send_replace((Some(process.address), false));
     soon("the senders are done", async { while senders.join_next().await.transpose().unwrap().is_some() {} }).await;
-    let drained = async {
-        while process.metric("hooksieve_journal_pending").await > 0 {
-            sleep(Duration::from_millis(20)).await;
-        }
-    };
-    soon("everything is delivered", drained).await;
+    process.drained().await;
     process.stop().await;
     let found = journal(directory.path(), &chronicle);
     println!("{kills} kills, {at_points} by itself; {} events", found.len());
@@ -139,8 +126,4 @@ fn journal(directory: &Path, chronicle: &Chronicle) -> BTreeMap<String, State> {
     };
     let promised = rows.into_iter().filter(|row| row.state != State::Noted);
     promised.map(|row| (body(&row).expect("it is kept, or was delivered"), row.state)).collect()
-}
-
-async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
-    timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("waited in vain until {what}"))
 }

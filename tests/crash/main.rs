@@ -11,8 +11,8 @@ mod application;
 mod chronicle;
 mod damage;
 mod disk;
+mod full;
 mod gateway;
-#[expect(dead_code, reason = "no event is given up here, and none is refused")]
 #[path = "../support/history.rs"]
 mod history;
 mod kill;
@@ -20,4 +20,5 @@ mod seeds;
 mod sender;
 mod states;
 mod strace;
+mod syscalls;
 mod work;

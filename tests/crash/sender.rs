@@ -88,6 +88,26 @@ fn weather(rng: &mut Rng) -> Weather {
     }
 }
 
+/// Sends one event until it is accepted; every answer that it got.
+pub(crate) async fn insist(address: SocketAddr, id: &str, chronicle: &Chronicle) -> Vec<u16> {
+    let event = event(id, &mut Rng::with_seed(id.len() as u64));
+    let mut answers = Vec::new();
+    loop {
+        let request = chronicle.sends(std::slice::from_ref(&event));
+        match attempt(address, &event.bytes, Weather::Fair).await {
+            Ok(Some(answer)) => {
+                chronicle.hears(request, &answer);
+                answers.push(answer.status);
+                if answer.status < 300 {
+                    return answers;
+                }
+            }
+            Ok(None) | Err(_) => chronicle.hears_nothing(request),
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
 /// One attempt. `None` where the answer was not heard.
 async fn attempt(address: SocketAddr, body: &str, weather: Weather) -> std::io::Result<Option<Answer>> {
     let mut stream = TcpStream::connect(address).await?;

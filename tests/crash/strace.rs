@@ -9,7 +9,7 @@ use std::{
 /// Everything that may change a file, or say what became of it.
 const TRACED: &str = "trace=openat,open,creat,close,write,pwrite64,pwritev,pwritev2,writev,lseek,fsync,fdatasync,\
                       sync_file_range,ftruncate,truncate,unlink,unlinkat,rename,renameat,renameat2,link,linkat,\
-                      fallocate,dup,dup2,dup3,sendto,sendmsg";
+                      fallocate,dup,dup2,dup3,sendto,sendmsg,recvfrom";
 
 /// Whether programs can be traced here.
 pub(crate) fn is_here() -> bool {
@@ -61,6 +61,12 @@ impl Call {
         std::str::from_utf8(self.bytes(index)).unwrap()
     }
 
+    /// Whether some bytes are among its arguments.
+    pub(crate) fn says(&self, what: &str) -> bool {
+        let has = |bytes: &[u8]| bytes.windows(what.len()).any(|window| window == what.as_bytes());
+        self.arguments.iter().any(|it| matches!(it, Argument::Bytes(bytes) if has(bytes)))
+    }
+
     /// Whether a flag is set in any argument.
     pub(crate) fn has(&self, flag: &str) -> bool {
         self.arguments.iter().any(|it| matches!(it, Argument::Word(word) if word.split('|').any(|it| it == flag)))
@@ -80,7 +86,7 @@ pub(crate) fn read(file: &Path) -> Vec<Call> {
             continue;
         }
         if let Some(start) = rest.strip_suffix("<unfinished ...>") {
-            begun.push((process, number, start.trim_end().to_owned()));
+            begun.push((process, number, start.to_owned()));
         } else if rest.starts_with("<... ") {
             let at = begun.iter().position(|it| it.0 == process).expect("what goes on has begun");
             let (_, from, start) = begun.remove(at);
@@ -107,6 +113,8 @@ fn call(text: &str, lines: (usize, usize)) -> Option<Call> {
 }
 
 fn argument(text: &str) -> Argument {
+    // The parts of a vector are arguments of their own.
+    let text = text.trim().trim_start_matches(['[', '{']).trim_start_matches("iov_base=");
     if let Some(hex) = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
         // Each byte is four characters: `\x2f`.
         let digit = |code: u8| u8::try_from(char::from(code).to_digit(16).unwrap()).unwrap();

@@ -302,8 +302,10 @@ impl Writer {
         }
         let rest = done.and_then(|()| self.db.as_ref().map_or(Ok(()), checkpoint::passive));
         match rest {
-            Err(error) if !is_busy(&error) => drop(self.fail(error.to_string())),
-            _ => {}
+            // What was written ahead stays where it is, and is as safe as before.
+            Err(error) if is_busy(&error) || is_full(&error) => {}
+            Err(error) => drop(self.fail(error.to_string())),
+            Ok(()) => {}
         }
     }
 
@@ -319,7 +321,7 @@ impl Writer {
     fn classify(&mut self, error: &rusqlite::Error) -> JournalError {
         match error.sqlite_error_code() {
             // Nothing of the transaction is in the file, and no sync has failed.
-            Some(ErrorCode::DiskFull) => JournalError::Full("no space is left on its disk".into()),
+            _ if is_full(error) => JournalError::Full("no space is left on its disk".into()),
             _ if is_busy(error) => JournalError::Failed("another program is writing to it".into()),
             _ => self.fail(error.to_string()),
         }
@@ -404,6 +406,10 @@ impl Writer {
         let nearly = disk.f_bavail.saturating_mul(disk.f_frsize) < share.min(self.settings.max_size);
         nearly.then_some("its disk is nearly full")
     }
+}
+
+fn is_full(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DiskFull)
 }
 
 fn is_busy(error: &rusqlite::Error) -> bool {
