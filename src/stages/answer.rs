@@ -235,23 +235,25 @@ const REFERENCE_HEAD: &str = "\
 
 # Answers
 
-A 2xx is a promise: every event of the request was delivered, was delivered before, was dropped by the operator's rule,
-or is a test of the sender. Anything else means that the sender should try again; what was delivered already is then
-recognised. An accepted request is answered with the number of events per verdict, `{\"forward\":2,\"duplicate\":1}`, unless
+A 2xx is a promise: every event of the request was delivered, is safe in the journal, was delivered or kept before, was
+dropped by the operator's rule, or is a test of the sender. Anything else means that the sender should try again; what was
+delivered or kept already is then recognised (docs/delivery.md). An accepted request is answered with the number of events per verdict, `{\"forward\":2,\"duplicate\":1}`, unless
 `reply.success` says otherwise.
 
 | verdict of an event | meaning | answer |
 |---|---|---|
 | `forward` | the application answered 2xx | 200 |
-| `duplicate` | it was delivered before, within `dedup.window` | 200 |
+| `queue` | it is safe in the journal, and delivered from there | 202 |
+| `quarantine` | it does not conform, and is safe in the journal for the operator to decide | 200 |
+| `duplicate` | it was delivered, queued or set aside before, within `dedup.window` | 200 |
 | `drop` | the operator does not want it | 200 |
 | `handshake` | a test of the sender, answered here | the rule's |
 | `reject` | it breaks a rule, and the source rejects such requests: nothing of the request is forwarded | 422, or 400 without an identity |
 | `fail` | it was not delivered | as below |
 
 A batch is answered with a 2xx only if every event may be. A request as a whole is also called `mixed` when its events
-have several verdicts, and `accept-empty` when it has none. `queue` and `quarantine` need a journal, which this version
-does not have.
+have several verdicts, and `accept-empty` when it has none. One with a queued event is answered 202. Where the journal
+cannot take a request, nothing of it is queued, and the answer is 503.
 
 ## Why a request is refused
 
@@ -263,7 +265,7 @@ failure to authenticate looks the same. 429 and 503 carry `Retry-After`.
 ";
 
 const REFERENCE_EVENTS: &str = "
-## Why an event is dropped or rejected
+## Why an event is dropped, set aside or rejected
 
 | reason | meaning |
 |---|---|

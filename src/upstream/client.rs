@@ -325,7 +325,7 @@ mod tests {
         check("2026-01-01T00:02:00Z", 120);
         check("1999-12-31T23:59:59Z", 0);
         check("2027-01-01T00:00:00Z", 31_536_000);
-        assert_eq!(RetryAfter::Seconds(120).wait(now), Duration::from_secs(120));
+        assert_eq!(RetryAfter::Seconds(120).wait(now), Duration::from_mins(2));
     }
 
     #[test]

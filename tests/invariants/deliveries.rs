@@ -31,6 +31,11 @@ fn times(world: &World, event: &Event) -> Vec<Duration> {
     sent.map(|(time, _)| time).collect()
 }
 
+/// How long a pause was.
+fn pause(pair: &[Duration]) -> Duration {
+    pair[1].saturating_sub(pair[0])
+}
+
 /// The entries in a state, the newest first.
 async fn entries(world: &World, state: State) -> Vec<EntryId> {
     let filter = Filter { state: Some(state), ..Filter::default() };
@@ -81,9 +86,9 @@ fn d_42_an_event_is_tried_less_and_less_often() {
         assert!((6..=40).contains(&first.len()), "{first:?}");
         for (failures, pair) in first.windows(2).enumerate() {
             let most = secs(5 << failures.min(10)).min(HOUR);
-            assert!(pair[1] - pair[0] <= most + secs(60), "after {failures} failures: {first:?}");
+            assert!(pause(pair) <= most + secs(60), "after {failures} failures: {first:?}");
         }
-        assert!(first.windows(2).skip(4).any(|pair| pair[1] - pair[0] > secs(30)), "{first:?}");
+        assert!(first.windows(2).skip(4).any(|pair| pause(pair) > secs(30)), "{first:?}");
         assert_ne!(first[1..], second[1..], "events that failed together do not come back together");
         let numbers: Vec<_> = world.app.sent().into_iter().map(|(_, attempt)| attempt.number).collect();
         assert!(numbers.contains(&1) && numbers.contains(&5), "{numbers:?}");
@@ -91,7 +96,7 @@ fn d_42_an_event_is_tried_less_and_less_often() {
         assert!(world.until_idle(2 * DAY).await);
         assert_eq!(world.journal_stats().unwrap().dead, 2);
         let last = *times(&world, &events[0]).last().unwrap();
-        assert!(last > DAY - secs(3_700) && last < DAY + secs(120), "{last:?}");
+        assert!(last + secs(3_700) > DAY && last < DAY + secs(120), "{last:?}");
     });
 }
 
@@ -103,8 +108,8 @@ fn d_43_the_application_says_when_to_come_again() {
             assert_eq!(world.post(&[event(1, 0)]).await, 202);
             assert!(world.until_idle(DAY).await);
             let times = times(&world, &event(1, 0));
-            let [first, second] = times[..] else { panic!("{times:?}") };
-            assert!((secs(at_least)..=secs(at_most)).contains(&(second - first)), "{wish}: {times:?}");
+            assert_eq!(times.len(), 2);
+            assert!((secs(at_least)..=secs(at_most)).contains(&pause(&times)), "{wish}: {times:?}");
         });
     }
 }
@@ -281,7 +286,7 @@ fn d_57_a_disk_that_is_too_slow_is_no_promise() {
         world.faults.lock().unwrap().push_back(Fault::Late(12_000));
         let before = world.app.clock.passed();
         assert_eq!(world.post(&[event(1, 0)]).await, 503);
-        assert_eq!(world.app.clock.passed() - before, secs(9), "within the deadline");
+        assert_eq!(pause(&[before, world.app.clock.passed()]), secs(9), "within the deadline");
         assert_eq!(world.post(&[event(1, 0)]).await, 503, "nobody knows yet");
         sleep(secs(5)).await;
         assert_eq!(world.post(&[event(1, 0)]).await, 200, "the disk had it, in the end");

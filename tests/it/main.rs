@@ -17,6 +17,7 @@ mod delivery;
 mod forgeries;
 mod framing;
 mod handshakes;
+mod queue;
 mod reload;
 mod replay;
 mod seeds;

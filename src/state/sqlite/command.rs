@@ -57,11 +57,17 @@ pub(super) enum Command {
         now: Now,
         reply: Reply<bool>,
     },
+    /// Leases that nobody looked at. Not a part of a commit.
+    LetGo {
+        entries: Vec<i64>,
+    },
     /// An entry was found damaged.
     SetAside {
         entry: i64,
         now: Now,
     },
+    /// The index of due events was found damaged.
+    Reindex,
     /// What nobody asks for, a step at a time.
     Upkeep {
         at: Upkeep,
@@ -102,6 +108,8 @@ impl Command {
             | Self::Replay { .. }
             | Self::Discard { .. }
             | Self::SetAside { .. }
+            | Self::LetGo { .. }
+            | Self::Reindex
             | Self::Upkeep { .. } => 1,
         }
     }
@@ -117,7 +125,7 @@ impl Command {
             | Self::Discard { now, .. }
             | Self::SetAside { now, .. }
             | Self::Upkeep { now, .. } => Some(*now),
-            Self::Remember { .. } | Self::Answered { .. } => None,
+            Self::Remember { .. } | Self::Answered { .. } | Self::LetGo { .. } | Self::Reindex => None,
         }
     }
 
@@ -141,13 +149,17 @@ impl Transaction<'_> {
             Command::Note { notes, .. } => self.note(notes).map(|()| Outcome::Done),
             Command::Remember { settled } => Ok(self.settle(settled, now).map(|()| Outcome::Done)?),
             Command::Answered { entries, status } => Ok(self.answered(entries, *status).map(|()| Outcome::Done)?),
+            Command::Reindex => Ok(self.reindex().map(|()| Outcome::Done)?),
             Command::Upkeep { at, .. } => Ok(self.upkeep(*at, now).map(Outcome::Kept)?),
-            // It changes nothing in the file, and is not brought here.
-            Command::Lease { .. } => Ok(Outcome::Done),
+            // These change nothing in the file, and are not brought here.
+            Command::Lease { .. } | Command::LetGo { .. } => Ok(Outcome::Done),
             Command::Mark { entry, mark, .. } => self.mark(*entry, mark, now).map(|()| Outcome::Done),
             Command::Replay { entry, .. } => self.replay(*entry, now).map(Outcome::Replayed),
             Command::Discard { entry, .. } => self.discard(*entry, now).map(Outcome::Discarded),
-            Command::SetAside { entry, .. } => Ok(self.set_aside(*entry, now.wall).map(|()| Outcome::Done)?),
+            Command::SetAside { entry, .. } => {
+                self.draft.let_go.push(*entry);
+                Ok(self.set_aside(*entry, now.wall).map(|()| Outcome::Done)?)
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Handing out what is due.
 
-use std::{collections::HashSet, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use rusqlite::{Connection, ErrorCode, params};
 
@@ -58,21 +58,25 @@ impl Lessor<'_> {
         let (mut leases, mut unfit) = (Leases::default(), Unfit::default());
         let queues = self.queues(lane);
         for due in self.choose(&queues, count)? {
-            match self.fetch(due.id)? {
-                Fetched::Leased(event) => leases.events.push(*event),
+            match self.fetch(due)? {
+                // A damaged index might bring one twice.
+                Fetched::Leased(event) if self.memory.leased.insert(due.id) => leases.events.push(*event),
                 Fetched::Damaged => unfit.damaged.push(due.id),
-                Fetched::Unreadable => unfit.unreadable.push(due.id),
+                Fetched::Leased(_) | Fetched::Unreadable => unfit.unreadable.push(due.id),
             }
         }
         self.memory.turn += leases.events.len();
-        self.memory.leased.extend(leases.events.iter().map(|event| event.id.0));
         leases.next_due = self.next_due(&queues)?;
+        if !unfit.damaged.is_empty() || !unfit.unreadable.is_empty() {
+            // There may be others in their place.
+            leases.next_due = Some(Duration::ZERO);
+        }
         Ok((leases, unfit))
     }
 
     /// The queues of a lane: for each source one of events without a failed attempt, and one of the others.
     fn queues(&self, lane: &Lane) -> Vec<Queue> {
-        let number = |name| self.memory.names.get(name).copied();
+        let number = |name: &Arc<str>| self.memory.names.number(name);
         let Some(upstream) = number(&lane.upstream) else { return Vec::new() };
         let except: HashSet<_> = lane.except.iter().filter_map(number).collect();
         let sources = self.memory.sources_for(upstream).filter(|source| !except.contains(source));
@@ -148,8 +152,10 @@ impl Lessor<'_> {
     }
 
     /// Reads an event, whole, and checks it.
-    fn fetch(&self, id: i64) -> rusqlite::Result<Fetched> {
-        match record::read(self.db, id) {
+    fn fetch(&self, Due { at, id }: Due) -> rusqlite::Result<Fetched> {
+        match record::read(self.db, &self.memory.names, id) {
+            // The index says something else than the table.
+            Ok(Some(Ok((course, _)))) if course.due != Some(at) => Ok(Fetched::Unreadable),
             Ok(Some(Ok((course, entry)))) => {
                 Ok(self.leased(id, course, entry).map_or(Fetched::Damaged, Fetched::Leased))
             }

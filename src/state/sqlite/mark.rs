@@ -61,7 +61,7 @@ impl Transaction<'_> {
             return Ok(Replay::Waiting);
         }
         // What is damaged is as good as not kept (I8).
-        match record::read(self.db, id)? {
+        match record::read(self.db, &self.memory.names, id)? {
             Some(Ok((_, entry))) if entry.kept.is_some() => {}
             _ => return Ok(Replay::NoBody),
         }

@@ -3,15 +3,15 @@
 //! All of it but the leases is made from the file at every start, so there is nothing that could contradict it (D-41).
 //! It changes only after the commit that it belongs to: until then, changes are in a [`Draft`].
 
-use std::{
-    collections::{BTreeMap, HashMap, HashSet},
-    sync::Arc,
-};
+use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 use rusqlite::Connection;
 
-use super::record;
+use super::{
+    names::Names,
+    tally::{self, Tally},
+};
 use crate::state::{
     journal::{Settled, State},
     key::{Digest, EventKey},
@@ -44,11 +44,13 @@ pub(super) struct Slot {
 /// What is known of the file.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
-    pub(super) names: HashMap<Arc<str>, i64>,
-    pub(super) tally: BTreeMap<Slot, i64>,
+    pub(super) names: Names,
+    pub(super) tally: Tally,
     pub(super) settled: HashMap<EventKey, Known>,
     /// Entries that are being delivered, or cannot be read.
     pub(super) leased: HashSet<i64>,
+    /// Entries that could not be read once.
+    pub(super) suspect: HashSet<i64>,
     /// How many events were leased since the start.
     pub(super) turn: usize,
     pub(super) next_id: i64,
@@ -59,7 +61,7 @@ pub(super) struct Memory {
 /// What a transaction changes in memory, once it is committed.
 #[derive(Debug, Default)]
 pub(super) struct Draft {
-    pub(super) names: HashMap<Arc<str>, i64>,
+    pub(super) names: Names,
     pub(super) tally: HashMap<Slot, i64>,
     pub(super) settled: HashMap<EventKey, Known>,
     /// Identities that are forgotten, and until when they were to be remembered.
@@ -71,10 +73,14 @@ pub(super) struct Draft {
     pub(super) appended: u64,
     /// Bytes that are in use more than before, roughly.
     pub(super) bytes: u64,
+    /// How many entries there are, where they had to be counted anew.
+    pub(super) recounted: Option<Tally>,
     /// Bytes that were written ahead, roughly.
     pub(super) written: u64,
     /// Entries that were found damaged.
     pub(super) damaged: u64,
+    /// Places that cannot be read.
+    pub(super) unreadable: u64,
     /// Whether something was changed that does not carry the time itself, so that the clock is written, too.
     pub(super) timed: bool,
 }
@@ -92,32 +98,21 @@ impl Memory {
         memory.next_id = next_id.max(last_id + 1);
         // Appends do not write the clock, because they carry it.
         memory.elapsed = elapsed.max(since);
-        let mut names = db.prepare("SELECT text, id FROM name")?;
-        for name in names.query_map([], |row| Ok((row.get::<_, Arc<str>>(0)?, row.get(1)?)))? {
-            let (text, id) = name?;
-            memory.names.insert(text, id);
-        }
-        memory.load_tally(db)?;
+        memory.names = Names::load(db)?;
+        memory.tally = match tally::load(db)? {
+            Some(tally) => tally,
+            None => tally::recount(db)?,
+        };
         let mut settled = db.prepare("SELECT key, digest, until FROM settled ORDER BY id")?;
         let mut rows = settled.query([])?;
         while let Some(row) = rows.next()? {
-            let known = Known { digest: Digest::from_bytes(row.get(1)?), until: row.get(2)? };
-            memory.settled.insert(EventKey::from_bytes(row.get(0)?), known);
-        }
-        Ok(memory)
-    }
-
-    /// Reads how many entries there are.
-    pub(super) fn load_tally(&mut self, db: &Connection) -> rusqlite::Result<()> {
-        self.tally.clear();
-        let mut tally = db.prepare("SELECT source, upstream, state, entries FROM tally")?;
-        let mut rows = tally.query([])?;
-        while let Some(row) = rows.next()? {
-            if let Some(state) = record::state(row.get_ref(2)?.as_str()?) {
-                self.tally.insert(Slot { source: row.get(0)?, upstream: row.get(1)?, state }, row.get(3)?);
+            // One that is damaged is no evidence any more.
+            if let (Ok(key), Ok(digest), Ok(until)) = (row.get(0), row.get(1), row.get(2)) {
+                let known = Known { digest: Digest::from_bytes(digest), until };
+                memory.settled.insert(EventKey::from_bytes(key), known);
             }
         }
-        Ok(())
+        Ok(memory)
     }
 
     /// A transaction begins.
@@ -138,8 +133,11 @@ impl Memory {
                 self.settled.remove(&key);
             }
         }
-        for (key, change) in draft.tally {
-            *self.tally.entry(key).or_default() += change;
+        for (slot, change) in draft.tally {
+            *self.tally.entry(slot).or_default() += change;
+        }
+        if let Some(recounted) = draft.recounted {
+            self.tally = recounted;
         }
         draft.let_go.into_iter().for_each(|id| self.let_go(id));
         self.next_id = draft.next_id;

@@ -7,7 +7,7 @@
 //! - [`place`]: the file is ours alone, and stays where it is. [`connection`], [`schema`]: what is in it.
 //! - [`writer`]: one commit after the other; [`transaction`] with [`append`], [`mark`]: what is in a commit.
 //! - [`lease`], [`query`]: what is read. [`memory`]: what is known without reading.
-//! - [`record`], [`seal`]: rows, and how a damaged one is found. [`sound`]: whether all of it fits together.
+//! - [`record`], [`seal`]: rows, and how a damaged one is found.
 //! - [`rewrite`]: the way out of a failed sync.
 //!
 //! <https://www.sqlite.org/wal.html> says what SQLite does; how it was found to behave is in `docs/journal.md`.
@@ -15,7 +15,7 @@
 use std::{
     path::PathBuf,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, PoisonError, Weak,
         atomic::Ordering::Relaxed,
         mpsc::{self, RecvTimeoutError},
     },
@@ -34,17 +34,20 @@ mod error;
 mod lease;
 mod mark;
 mod memory;
+mod names;
 mod place;
 mod query;
 mod reader;
 mod record;
 mod rewrite;
 mod schema;
+mod scrub;
 mod seal;
 mod shared;
-mod sound;
+mod tally;
 mod transaction;
 mod upkeep;
+mod wal;
 mod writer;
 
 pub use self::error::OpenError;
@@ -117,7 +120,7 @@ pub struct SqliteJournal {
 /// Who does the work.
 enum Engine {
     /// Threads.
-    Threads { writer: mpsc::Sender<Command>, reader: mpsc::Sender<Query>, threads: Vec<JoinHandle<()>> },
+    Threads { writer: Arc<mpsc::Sender<Command>>, reader: mpsc::Sender<Query>, threads: Vec<JoinHandle<()>> },
     /// Whoever calls, before the call returns.
     Inline(Box<Mutex<(Writer, Reader)>>),
 }
@@ -138,7 +141,7 @@ impl SqliteJournal {
             spawn("journal-reader", move || reader.serve(&questions)),
             spawn("journal-checkpoint", move || checkpointer.serve(&asked)),
         ];
-        Ok(Self { shared, engine: Engine::Threads { writer: commands, reader: queries, threads } })
+        Ok(Self { shared, engine: Engine::Threads { writer: Arc::new(commands), reader: queries, threads } })
     }
 
     /// Opens the journal without threads: every call is done when it returns, and its future is ready. Dropping it is
@@ -221,7 +224,13 @@ impl JournalStore for SqliteJournal {
     }
 
     fn lease(&self, lane: Lane, count: usize, now: Now) -> JournalFuture<Leases> {
-        self.ask(|reply| Command::Lease { lane, count, now, reply })
+        let (reply, answer) = oneshot::channel();
+        self.tell(Command::Lease { lane, count, now, reply });
+        let writer = match &self.engine {
+            Engine::Threads { writer, .. } => Arc::downgrade(writer),
+            Engine::Inline(_) => Weak::new(),
+        };
+        Unread { answer, writer }.read().boxed()
     }
 
     fn mark(&self, entry: EntryId, mark: Mark, now: Now) -> JournalFuture<()> {
@@ -265,7 +274,7 @@ impl Drop for SqliteJournal {
     fn drop(&mut self) {
         let Engine::Threads { writer, reader, threads } = &mut self.engine else { return };
         // The threads end when nobody can ask them any more; what was asked for before is still done.
-        *writer = mpsc::channel().0;
+        *writer = Arc::new(mpsc::channel().0);
         *reader = mpsc::channel().0;
         for thread in threads.drain(..) {
             // A thread that panicked has said so.
@@ -280,6 +289,29 @@ impl std::fmt::Debug for Engine {
             Self::Threads { .. } => "Threads",
             Self::Inline(_) => "Inline",
         })
+    }
+}
+
+/// Leases on their way to whoever asked. If nobody reads them, because the future is dropped, they go back.
+struct Unread {
+    answer: oneshot::Receiver<Result<Leases, JournalError>>,
+    writer: Weak<mpsc::Sender<Command>>,
+}
+
+impl Unread {
+    async fn read(mut self) -> Result<Leases, JournalError> {
+        (&mut self.answer).await.unwrap_or_else(|_| Err(closed()))
+    }
+}
+
+impl Drop for Unread {
+    fn drop(&mut self) {
+        self.answer.close();
+        if let (Ok(Ok(leases)), Some(writer)) = (self.answer.try_recv(), self.writer.upgrade()) {
+            let entries = leases.events.iter().map(|leased| leased.id.0).collect();
+            // The writer ends when the journal does, and the leases with it.
+            let _ = writer.send(Command::LetGo { entries });
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use rustix::{
     process::{geteuid, getpid},
 };
 
-use super::OpenError;
+use super::{OpenError, wal::Mended};
 
 /// Nobody but us may read bodies (D-59).
 const PRIVATE: u32 = 0o600;
@@ -54,6 +54,10 @@ impl Place {
         let lock = take_lock(&beside(&path, ".lock"))?;
         let place = Self { directory, path, lock, opened: None };
         place.finish_rewrite().map_err(|error| OpenError::io(&place.path, &error))?;
+        if let Some(mended) = place.mend().map_err(|error| OpenError::io(&place.path, &error))? {
+            let Mended { right, left } = mended;
+            tracing::error!(right, left, "what was written ahead of the journal was damaged, and is mended");
+        }
         place.make_private()?;
         Ok(place)
     }

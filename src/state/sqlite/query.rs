@@ -11,7 +11,7 @@ use rusqlite::{
 
 use super::record;
 use crate::state::{
-    journal::{Class, Detail, EntryId, Fault, Filter, Page, Row, Settled, Totals, Tried},
+    journal::{Class, Detail, EntryId, Fault, Filter, Page, Row, Settled, State, Totals, Tried},
     key::{Digest, EventKey},
 };
 
@@ -108,32 +108,35 @@ pub(super) fn totals(db: &Connection, bytes: u64) -> rusqlite::Result<Totals> {
 pub(super) fn remembered(db: &Connection, max: usize, wall: Timestamp) -> rusqlite::Result<Vec<Settled>> {
     let mut select =
         db.prepare_cached("SELECT key, digest, until FROM settled WHERE until > :now ORDER BY id DESC LIMIT :max")?;
-    let settled = |row: &SqlRow<'_>| {
-        Ok(Settled {
-            key: EventKey::from_bytes(row.get(0)?),
-            digest: Digest::from_bytes(row.get(1)?),
-            until: time(row, 2)?,
-        })
-    };
-    select.query_map(named_params! { ":now": wall.as_microsecond(), ":max": record::count(max) }, settled)?.collect()
+    let mut rows = select.query(named_params! { ":now": wall.as_microsecond(), ":max": record::count(max) })?;
+    let mut settled = Vec::new();
+    while let Some(row) = rows.next()? {
+        // One that is damaged is no evidence any more.
+        if let (Ok(key), Ok(digest), Ok(until)) = (row.get(0), row.get(1), time(row, 2)) {
+            settled.push(Settled { key: EventKey::from_bytes(key), digest: Digest::from_bytes(digest), until });
+        }
+    }
+    Ok(settled)
 }
 
+/// A line of the log. Damaged ones are lines, too: they must not hide the others.
 fn row(row: &SqlRow<'_>) -> rusqlite::Result<Row> {
-    let key: [u8; 32] = row.get(4)?;
+    let key = row.get::<_, [u8; 32]>(4).unwrap_or_default();
+    let text = |column| row.get::<_, Option<String>>(column).unwrap_or_default();
     Ok(Row {
         id: EntryId(row.get(0)?),
-        received_at: time(row, 1)?,
-        source: row.get::<_, Option<String>>(2)?.unwrap_or_default(),
-        event_type: row.get(3)?,
+        received_at: time(row, 1).unwrap_or_default(),
+        source: text(2).unwrap_or_default(),
+        event_type: text(3),
         webhook_id: EventKey::from_bytes(key).webhook_id(),
-        verdict: row.get(5)?,
-        reason: row.get(6)?,
-        state: word(row.get_ref(7)?, record::state)?,
-        answer: row.get(8)?,
-        upstream: row.get(9)?,
-        attempts: row.get(10)?,
-        last_status: row.get(11)?,
-        bytes: usize::try_from(row.get::<_, i64>(12)?).unwrap_or_default(),
+        verdict: text(5).unwrap_or_default(),
+        reason: text(6),
+        state: word(row.get_ref(7)?, record::state).unwrap_or(State::Quarantined),
+        answer: row.get(8).unwrap_or_default(),
+        upstream: text(9),
+        attempts: row.get(10).unwrap_or_default(),
+        last_status: row.get(11).unwrap_or_default(),
+        bytes: row.get::<_, i64>(12).ok().and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or_default(),
     })
 }
 

@@ -1,13 +1,13 @@
 //! An entry as a row: written here, read back here, and found damaged here.
 
-use std::ops::RangeFrom;
+use std::{ops::RangeFrom, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Row, types::FromSql};
 
-use super::seal::Seal;
+use super::{names::Names, seal::Seal};
 use crate::{
     stages::{
         schemes::Strength,
@@ -87,25 +87,29 @@ impl Course {
 }
 
 /// Reads an entry with all that is kept of it, and checks it.
-pub(super) fn read(db: &Connection, id: i64) -> rusqlite::Result<Option<Result<(Course, Entry), Damaged>>> {
+pub(super) fn read(
+    db: &Connection,
+    names: &Names,
+    id: i64,
+) -> rusqlite::Result<Option<Result<(Course, Entry), Damaged>>> {
     let mut select = db.prepare_cached(
-        "SELECT e.id, e.fixed, e.seal, e.state, e.due, e.since, e.attempts, e.in_a_row, e.received_at, s.text, \
-         e.event_type, e.key, e.digest, e.bytes, e.verdict, e.reason, e.pointer, e.keyword, e.traceparent, u.text, \
+        "SELECT e.id, e.fixed, e.seal, e.state, e.due, e.since, e.attempts, e.in_a_row, e.received_at, e.source, \
+         e.event_type, e.key, e.digest, e.bytes, e.verdict, e.reason, e.pointer, e.keyword, e.traceparent, e.upstream, \
          e.order_key, k.seal, k.content_type, k.headers, k.strength, k.secret, k.position, k.total, k.body \
-         FROM entry e LEFT JOIN name s ON s.id = e.source LEFT JOIN name u ON u.id = e.upstream \
-         LEFT JOIN kept k ON k.entry = e.id WHERE e.id = ?1",
+         FROM entry e LEFT JOIN kept k ON k.entry = e.id WHERE e.id = ?1",
     )?;
-    let read = |row: &Row<'_>| Ok((Course::read(row)?, whole(row)?));
+    let read = |row: &Row<'_>| Ok((Course::read(row)?, whole(row, names)?));
     select.query_row([id], |row| Ok(read(row))).optional()
 }
 
 /// Reads an entry, and checks it, from a row that goes on, after what [`Course::read`] takes, with the entry's own
-/// columns in their order, but names in place of their numbers, and those of what is kept, its seal first.
-fn whole(row: &Row<'_>) -> Result<Entry, Damaged> {
+/// columns in their order, and those of what is kept, its seal first.
+fn whole(row: &Row<'_>, names: &Names) -> Result<Entry, Damaged> {
     let fixed: i64 = row.get(1)?;
     let mut columns = Columns { row, next: 8.. };
     let received_at = Timestamp::from_microsecond(columns.take()?).map_err(|_| Damaged)?;
-    let source: String = columns.take()?;
+    let name = |number| names.text(number).cloned().ok_or(Damaged);
+    let source = name(columns.take()?)?;
     let event_type = columns.take()?;
     let key = EventKey::from_bytes(columns.take()?);
     let digest = Digest::from_bytes(columns.take()?);
@@ -115,11 +119,10 @@ fn whole(row: &Row<'_>) -> Result<Entry, Damaged> {
     let (pointer, keyword): (Option<String>, Option<String>) = (columns.take()?, columns.take()?);
     let fault = pointer.zip(keyword).map(|(pointer, keyword)| Fault { pointer, keyword });
     let traceparent = columns.take()?;
-    let upstream: Option<String> = columns.take()?;
+    let upstream = columns.take::<Option<i64>>()?.map(name).transpose()?;
     let order = columns.take::<Option<[u8; 32]>>()?.map(OrderKey::from_bytes);
-    let kept = kept(&mut columns, &key, upstream.as_deref(), order)?;
-    let entry =
-        Entry { received_at, source: source.into(), event_type, key, digest, bytes, verdict, fault, traceparent, kept };
+    let kept = kept(&mut columns, &key, upstream.as_ref(), order)?;
+    let entry = Entry { received_at, source, event_type, key, digest, bytes, verdict, fault, traceparent, kept };
     let way = upstream.as_deref().map(|upstream| (upstream, order.as_ref()));
     if fixed_seal(&entry, way) == fixed { Ok(entry) } else { Err(Damaged) }
 }
@@ -128,7 +131,7 @@ fn whole(row: &Row<'_>) -> Result<Entry, Damaged> {
 fn kept(
     columns: &mut Columns<'_>,
     key: &EventKey,
-    upstream: Option<&str>,
+    upstream: Option<&Arc<str>>,
     order: Option<OrderKey>,
 ) -> Result<Option<Kept>, Damaged> {
     let Some(seal) = columns.take::<Option<i64>>()? else { return Ok(None) };
@@ -148,7 +151,7 @@ fn kept(
             (Some(position), Some(total)) => Some((size(position)?, size(total)?)),
             _ => None,
         },
-        upstream: upstream.ok_or(Damaged)?.into(),
+        upstream: Arc::clone(upstream.ok_or(Damaged)?),
         order,
     };
     if kept_seal(key, &kept, &headers) == seal { Ok(Some(kept)) } else { Err(Damaged) }

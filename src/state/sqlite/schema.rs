@@ -53,14 +53,3 @@ pub(super) fn migrate(db: &Connection, version: usize) -> rusqlite::Result<()> {
     }
     Ok(())
 }
-
-/// Whether a file of [`VERSION`] has the tables and indexes that its migrations make.
-pub(super) fn is_intact(db: &Connection) -> rusqlite::Result<bool> {
-    let made = Connection::open_in_memory()?;
-    migrate(&made, 0)?;
-    let tables = |db: &Connection| -> rusqlite::Result<Vec<[Option<String>; 4]>> {
-        let mut select = db.prepare("SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY name")?;
-        select.query_map([], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?]))?.collect()
-    };
-    Ok(tables(db)? == tables(&made)?)
-}

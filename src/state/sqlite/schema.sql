@@ -8,10 +8,12 @@ CREATE TABLE clock (
 );
 INSERT INTO clock VALUES (1, 0, 1);
 
--- Names of sources and upstreams, so that rows and indexes stay narrow.
+-- Names of sources and upstreams, so that rows and indexes stay narrow. Twice, because many rows need each.
 CREATE TABLE name (
-    id   INTEGER PRIMARY KEY,
-    text TEXT NOT NULL UNIQUE
+    id    INTEGER PRIMARY KEY,
+    text  TEXT NOT NULL,
+    again TEXT NOT NULL,
+    seal  INTEGER NOT NULL              -- checksum of `id` and one of them
 );
 
 CREATE TABLE entry (
@@ -100,5 +102,6 @@ CREATE TABLE tally (
     upstream INTEGER NOT NULL,          -- 0 for what goes nowhere
     state    TEXT NOT NULL,
     entries  INTEGER NOT NULL,
+    seal     INTEGER NOT NULL,          -- checksum of all of the above
     PRIMARY KEY (source, upstream, state)
 ) WITHOUT ROWID;

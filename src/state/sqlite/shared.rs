@@ -82,9 +82,8 @@ impl Shared {
         stats.damaged += damaged;
     }
 
-    /// So many faults were found at the start, and mended.
-    pub(super) fn mended(&self, faults: u64) {
-        self.lock().damaged += faults;
+    pub(super) fn damaged(&self) {
+        self.lock().damaged += 1;
     }
 
     pub(super) fn oldest_pending(&self, age: Duration) {
@@ -109,7 +108,11 @@ impl Shared {
             }
             Command::Note { notes, .. } => self.notes_dropped(notes.len()),
             Command::Remember { .. } => self.lock().remember_failed += 1,
-            Command::Answered { .. } | Command::SetAside { .. } | Command::Upkeep { .. } => {}
+            Command::Answered { .. }
+            | Command::LetGo { .. }
+            | Command::SetAside { .. }
+            | Command::Reindex
+            | Command::Upkeep { .. } => {}
             Command::Lease { reply, .. } => drop(reply.send(Err(error.clone()))),
             Command::Mark { reply, .. } => drop(reply.send(Err(error.clone()))),
             Command::Replay { reply, .. } => drop(reply.send(Err(error.clone()))),
@@ -128,7 +131,9 @@ impl Shared {
             | Command::Mark { .. }
             | Command::Replay { .. }
             | Command::Discard { .. }
+            | Command::LetGo { .. }
             | Command::SetAside { .. }
+            | Command::Reindex
             | Command::Upkeep { .. } => {}
         }
     }

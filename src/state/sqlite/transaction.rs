@@ -8,7 +8,9 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use super::{
     Settings,
     memory::{Draft, Memory, Slot},
+    names,
     record::{Course, Damaged, count},
+    tally,
 };
 use crate::state::{
     journal::{JournalError, State, Tried},
@@ -156,10 +158,10 @@ impl Transaction<'_> {
 
     /// The number of a name, which gets one if it has none.
     pub(super) fn name(&mut self, text: &Arc<str>) -> rusqlite::Result<i64> {
-        if let Some(id) = self.memory.names.get(text).or_else(|| self.draft.names.get(text)) {
-            return Ok(*id);
+        if let Some(id) = self.memory.names.number(text).or_else(|| self.draft.names.number(text)) {
+            return Ok(id);
         }
-        let id = self.db.query_row("INSERT INTO name (text) VALUES (?1) RETURNING id", [text], |row| row.get(0))?;
+        let id = names::store(self.db, text)?;
         self.draft.names.insert(Arc::clone(text), id);
         Ok(id)
     }
@@ -192,16 +194,11 @@ impl Transaction<'_> {
     pub(super) fn finish(&mut self) -> rusqlite::Result<()> {
         if self.draft.damaged > 0 {
             // A damaged row may say anything about its source and state, so counting up and down is of no use.
-            self.db.execute_batch(
-                "DELETE FROM tally; \
-                 INSERT INTO tally SELECT source, ifnull(upstream, 0), state, count(*) FROM entry GROUP BY 1, 2, 3;",
-            )?;
+            self.draft.recounted = Some(tally::recount(self.db)?);
         } else {
-            let mut add = self.db.prepare_cached(
-                "INSERT INTO tally VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET entries = entries + excluded.entries",
-            )?;
             for (slot, change) in self.draft.tally.iter().filter(|(_, change)| **change != 0) {
-                add.execute(params![slot.source, slot.upstream, slot.state.as_str(), change])?;
+                let entries = self.memory.tally.get(slot).copied().unwrap_or(0) + change;
+                tally::store(self.db, *slot, entries)?;
             }
         }
         if self.draft.timed {

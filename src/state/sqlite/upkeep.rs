@@ -28,6 +28,10 @@ pub(super) struct Upkeep {
     settled: i64,
     /// Where the search for the oldest pending entry goes on, and whether it is pending.
     oldest: (i64, Option<i64>),
+    /// The last entry that was looked at for damage.
+    scrubbed: i64,
+    /// Whether all entries were looked at since the start.
+    once: bool,
     /// Whether there is more to do at once.
     pub(super) more: bool,
 }
@@ -44,7 +48,9 @@ impl Transaction<'_> {
     pub(super) fn upkeep(&mut self, mut at: Upkeep, now: Now) -> rusqlite::Result<Upkeep> {
         let finished = self.forget_finished(now)?;
         let settled = self.forget_settled(&mut at, now)?;
-        at.more = finished >= STEP || settled >= STEP / 2;
+        at.scrubbed = self.scrub(at.scrubbed, now)?;
+        at.once |= at.scrubbed == 0;
+        at.more = finished >= STEP || settled >= STEP / 2 || !at.once;
         self.find_oldest(&mut at)?;
         if self.memory.total(State::Pending) > 0 && self.elapsed >= self.memory.elapsed + CLOCK_EVERY {
             self.draft.timed = true;
@@ -108,7 +114,13 @@ impl Transaction<'_> {
         }
         let mut select =
             self.db.prepare_cached("SELECT id, key, until FROM settled WHERE id > ?1 ORDER BY id LIMIT ?2")?;
-        let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, EventKey::from_bytes(row.get(1)?), row.get(2)?));
+        let key = |row: &rusqlite::Row<'_>| row.get(1).map(EventKey::from_bytes);
+        // One that is damaged is known to nobody, and goes.
+        let row = |row: &rusqlite::Row<'_>| {
+            let settled = key(row).ok().zip(row.get(2).ok());
+            let (key, until) = settled.unwrap_or((EventKey::from_bytes([0; 32]), 0));
+            Ok((row.get(0)?, key, until))
+        };
         let rows: Vec<(i64, EventKey, i64)> =
             select.query_map(params![at.settled, STEP], row)?.collect::<Result<_, _>>()?;
         let mut gone = 0;

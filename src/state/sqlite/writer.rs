@@ -1,6 +1,7 @@
 //! The one who writes: takes calls as they come, many to a commit, and answers them after it.
 
 use std::{
+    mem,
     sync::{Arc, PoisonError, mpsc},
     time::{Duration, Instant},
 };
@@ -15,7 +16,6 @@ use super::{
     memory::{Draft, Memory},
     place::Place,
     shared::Shared,
-    sound,
     transaction::{Failure, Transaction},
     upkeep::Upkeep,
 };
@@ -94,12 +94,9 @@ impl Writer {
     pub(super) fn open(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let mut place = Place::take(&settings.path)?;
         let db = connection::open(&mut place)?;
-        let fail = |error: rusqlite::Error| OpenError::sqlite(place.path(), &error);
-        let mended = sound::mend(&db).map_err(fail)?;
-        let memory = Memory::load(&db).map_err(fail)?;
+        let memory = Memory::load(&db).map_err(|error| OpenError::sqlite(place.path(), &error))?;
         let time = JournalTime { before: memory.elapsed, since: clock.now().steady };
         let shared = Arc::new(Shared::new(place.path()));
-        shared.mended(mended);
         let mut writer = Self {
             place,
             db: Some(db),
@@ -125,21 +122,25 @@ impl Writer {
     pub(super) fn handle(&mut self, commands: Vec<Command>) {
         let now = self.clock.now();
         self.recover_if_due(now);
-        let (leases, mut writes): (Vec<_>, Vec<_>) =
-            commands.into_iter().partition(|command| matches!(command, Command::Lease { .. }));
-        if now.steady >= self.upkeep_at {
-            writes.push(Command::Upkeep { at: self.upkeep, now });
-            self.upkeep_at = now.steady + TICK;
-        }
+        let (leases, writes): (Vec<_>, Vec<_>) =
+            commands.into_iter().partition(|one| matches!(one, Command::Lease { .. } | Command::LetGo { .. }));
         if !writes.is_empty() {
             self.write(writes);
         }
+        if now.steady >= self.upkeep_at {
+            self.upkeep_at = now.steady + TICK;
+            self.write(vec![Command::Upkeep { at: self.upkeep, now }]);
+        }
         for command in leases {
-            if let Command::Lease { lane, count, now, reply } = command
-                && let Err(Ok(unread)) = reply.send(self.lease(&lane, count, now))
-            {
-                // Whoever asked is gone: the events go back at once.
-                unread.events.iter().for_each(|leased| self.memory.let_go(leased.id.0));
+            match command {
+                Command::Lease { lane, count, now, reply } => {
+                    if let Err(Ok(unread)) = reply.send(self.lease(&lane, count, now)) {
+                        // Whoever asked is gone: the events go back at once.
+                        unread.events.iter().for_each(|leased| self.memory.let_go(leased.id.0));
+                    }
+                }
+                Command::LetGo { entries } => entries.into_iter().for_each(|id| self.memory.let_go(id)),
+                _ => {}
             }
         }
         let checkpointed = self.shared.checkpointed.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -235,13 +236,8 @@ impl Writer {
         self.pause = RETRY_FIRST;
         self.ahead = self.ahead.map(|ahead| ahead + draft.written + COMMIT_BYTES);
         self.checkpoint_if_due();
-        self.shared.committed(draft.appended, draft.damaged);
-        let recount = draft.damaged > 0;
+        self.shared.committed(draft.appended, draft.damaged + draft.unreadable);
         self.memory.adopt(draft, elapsed);
-        if recount && let Some(db) = &self.db {
-            // It was counted anew in the file. If that cannot be read, the bounds are a little off until the next start.
-            let _ = self.memory.load_tally(db);
-        }
         self.publish_counts();
     }
 
@@ -251,16 +247,23 @@ impl Writer {
         let db = self.db.as_ref().expect("there is a file, or trouble");
         let found = Lessor { db, memory: &mut self.memory, elapsed }.lease(lane, count);
         let (leases, unfit) = found.map_err(|error| self.classify(&error))?;
-        self.set_aside(unfit, now);
+        self.set_aside(&unfit, now);
         Ok(leases)
     }
 
     /// Entries that cannot be delivered do not stop others.
-    fn set_aside(&mut self, unfit: Unfit, now: Now) {
-        for id in unfit.unreadable {
+    fn set_aside(&mut self, unfit: &Unfit, now: Now) {
+        let (known, new): (Vec<i64>, _) =
+            unfit.unreadable.iter().copied().partition(|id| self.memory.suspect.contains(id));
+        for id in known {
             tracing::error!(entry = id, "an entry of the journal cannot be read; it is not delivered");
             self.memory.leased.insert(id);
-            self.shared.committed(0, 1);
+            self.shared.damaged();
+        }
+        if !new.is_empty() {
+            // It may be the index that is wrong, and not the entry.
+            self.memory.suspect.extend(new);
+            self.write(vec![Command::Reindex]);
         }
         let commands: Vec<_> = unfit.damaged.iter().map(|id| Command::SetAside { entry: *id, now }).collect();
         if !commands.is_empty() {
@@ -319,12 +322,14 @@ impl Writer {
 
     /// What an error of SQLite means for those who wait, and for the file.
     fn classify(&mut self, error: &rusqlite::Error) -> JournalError {
-        match error.sqlite_error_code() {
+        if is_full(error) {
             // Nothing of the transaction is in the file, and no sync has failed.
-            _ if is_full(error) => JournalError::Full("no space is left on its disk".into()),
-            _ if is_busy(error) => JournalError::Failed("another program is writing to it".into()),
-            _ => self.fail(error.to_string()),
+            return JournalError::Full("no space is left on its disk".into());
         }
+        if is_busy(error) {
+            return JournalError::Failed("another program is writing to it".into());
+        }
+        self.fail(error.to_string())
     }
 
     /// The file is not to be trusted: nothing is written to it any more (I11).
@@ -369,7 +374,7 @@ impl Writer {
         self.place.finish_rewrite().map_err(|error| error.to_string())?;
         let db = connection::open(&mut self.place).map_err(|error| error.to_string())?;
         let memory = Memory::load(&db).map_err(|error| error.to_string())?;
-        let Memory { leased, turn, .. } = std::mem::replace(&mut self.memory, memory);
+        let Memory { leased, turn, .. } = mem::replace(&mut self.memory, memory);
         (self.memory.leased, self.memory.turn) = (leased, turn);
         self.db = Some(db);
         self.shared.replaced();

@@ -17,8 +17,9 @@ use hooksieve::{
     app::{Ground, Running, load},
     clock::ManualClock,
     config::{Diagnostics, Environment},
+    gateway::Journal,
     server::ListenOn,
-    state::journal::{Filter, Page, Row},
+    state::journal::{EntryId, Filter, Page, Row},
 };
 use jiff::Timestamp;
 use serde_json::Value;
@@ -175,9 +176,8 @@ impl Gateway {
 
     /// Waits until nothing in the journal is to be delivered any more; what the application got since the last time.
     pub(crate) async fn emptied(&self) -> Vec<Seen> {
-        let journal = self.ground.journal.as_ref().expect("there is a journal");
         soon(async {
-            while journal.store().stats().pending > 0 {
+            while self.journal().store().stats().pending > 0 {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         })
@@ -192,10 +192,21 @@ impl Gateway {
         seen
     }
 
+    pub(crate) fn journal(&self) -> &Journal {
+        self.ground.journal.as_ref().expect("there is a journal")
+    }
+
+    /// Where it is.
+    pub(crate) fn journal_file(&self) -> PathBuf {
+        self.setup.journal.as_ref().expect("there is a journal").path().join("hooksieve.db")
+    }
+
     /// What the journal has, the newest first.
     pub(crate) async fn kept(&self) -> Vec<Row> {
-        let journal = self.ground.journal.as_ref().expect("there is a journal");
-        journal.store().list(Filter::default(), Page::default()).await.unwrap()
+        // What is written behind the answer is written before what is asked for after it.
+        let now = hooksieve::clock::Clock::now(&self.clock);
+        assert!(!self.journal().store().discard(EntryId(0), now).await.unwrap());
+        self.journal().store().list(Filter::default(), Page::default()).await.unwrap()
     }
 
     /// Moves both clocks.

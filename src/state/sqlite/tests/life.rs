@@ -271,5 +271,11 @@ fn threads_do_the_same() {
     assert!(stats.commits < 300, "{} commits", stats.commits);
     drop(journal);
     let journal = SqliteJournal::open(settings, clock).unwrap();
+    // Whoever asks and goes away, before the answer or after it, keeps nothing.
+    drop(journal.lease(lane(), 100, now));
+    let unread = journal.lease(lane(), 100, now);
+    runtime.block_on(journal.show(EntryId(1))).unwrap();
+    runtime.block_on(journal.lease(lane(), 0, now)).unwrap();
+    drop(unread);
     assert_eq!(runtime.block_on(journal.lease(lane(), 1_000, now)).unwrap().events.len(), 300);
 }

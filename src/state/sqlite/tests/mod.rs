@@ -20,6 +20,7 @@ use crate::{
 };
 
 mod claims;
+mod damage;
 mod failures;
 mod life;
 mod opening;
