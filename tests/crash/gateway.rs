@@ -60,7 +60,6 @@ impl Program {
             admin.listen = "127.0.0.1:0"
             log.format = "json"
             journal.path = "{}"
-            journal.max_size = "8GiB"
             upstreams.app.url = "http://{application}/hook"
             [sources.acme]
             path = "/in/acme"
