@@ -186,17 +186,25 @@ impl Ahead {
 
     /// Whether a frame fits to what the one before says of itself.
     fn good(&self, index: usize) -> bool {
+        self.is_of_now(index) && self.fits(index)
+    }
+
+    /// Whether a frame was written since the file was begun anew.
+    fn is_of_now(&self, index: usize) -> bool {
         let start = self.start(index);
-        let before = if index == 0 { HEADER - 8 } else { self.start(index - 1) + 16 };
         self.bytes[start + 8..start + 16] == self.salt
-            && self.frame_sum(self.stored(before), index) == self.stored(start + 16)
+    }
+
+    fn fits(&self, index: usize) -> bool {
+        let before = if index == 0 { HEADER - 8 } else { self.start(index - 1) + 16 };
+        self.frame_sum(self.stored(before), index) == self.stored(self.start(index) + 16)
     }
 
     /// Whether a frame is the last of a transaction, and of now: what was written before the file was begun anew says
     /// nothing, nor does what lies where nothing was written.
     fn commits(&self, index: usize) -> bool {
-        let start = self.start(index);
-        word(&self.bytes, start + 4) != 0 && self.bytes[start + 8..start + 16] == self.salt
+        let is_of_now = || self.is_of_now(index) || index > 0 && self.is_of_now(index - 1) && self.fits(index);
+        word(&self.bytes, self.start(index) + 4) != 0 && is_of_now()
     }
 
     fn frame_sum(&self, sum: Sum, index: usize) -> Sum {
