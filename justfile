@@ -24,6 +24,10 @@ fuzz TARGET SECONDS="60":
 bench:
     cargo bench --bench journey
 
+# Measure the journal beside a bare SQLite writer; writes a section of docs/performance.md
+bench-journal:
+    bench/journal.sh
+
 # Measure against nginx and HAProxy; writes docs/performance.md
 bench-proxies:
     bench/run.sh

@@ -31,11 +31,13 @@ impl Trip<'_> {
         }
     }
 
-    /// What was refused leaves a line and nothing more; the bytes of what was delivered are kept if all are.
+    /// What was refused leaves a line and nothing more; the bytes of what was delivered are kept if all are, but for an
+    /// event that went out in an array: alone, it was never what has that identity.
     fn line(self, plan: &Plan, end: &Delivery, answer: u16, keeps_bodies: bool) -> Note {
         let parcel = &plan.parcel;
         let key = end.key.or(parcel.key).unwrap_or_else(|| self.source.unique_key(self.traceparent, parcel));
-        let kept = (keeps_bodies && end.verdict == Verdict::Forward).then(|| self.kept(parcel, parcel.bytes.clone()));
+        let is_kept = keeps_bodies && end.verdict == Verdict::Forward && !self.source.delivery.as_array;
+        let kept = is_kept.then(|| self.kept(parcel, parcel.bytes.clone()));
         let mut entry = self.entry(parcel, key, end.verdict);
         entry.event_type = entry.event_type.map(|name| printable(&name).into_owned());
         entry.fault = plan.fault();

@@ -1,6 +1,9 @@
 //! Events in a journal, over real sockets: what is answered, what arrives, and what the operator can see of it.
 
-use hooksieve::state::journal::{Class, Detail, Row, State};
+use hooksieve::{
+    clock::Clock as _,
+    state::journal::{Class, Detail, Replay, Row, State},
+};
 
 use crate::support::{
     application::Act,
@@ -202,4 +205,24 @@ async fn a_journal_is_not_opened_by_a_reload() {
     let said = gateway.reload(&format!("{ACME}[journal]\npath = \"h.db\"\n")).unwrap_err();
     assert!(said.contains("restart it"), "{said}");
     gateway.acme("evt_1", event("evt_1")).send().await.is(200, "forward");
+}
+
+#[tokio::test]
+async fn d_45_a_delivered_event_can_be_sent_again_where_bodies_are_kept() {
+    for queued in [false, true] {
+        let mode = if queued { QUEUED } else { "" };
+        let setup = Setup::new(&format!("{ACME}{mode}")).journal().variable("HOOKSIEVE_JOURNAL__BODIES", "all");
+        let gateway = setup.start().await;
+        let mut seen = gateway.acme("evt_1", event("evt_1")).send().await.events;
+        seen.extend(gateway.emptied().await);
+        let [row] = &gateway.kept().await[..] else { panic!("one line") };
+        assert_eq!(row.state, if queued { State::Delivered } else { State::Noted });
+        let replay = gateway.journal().replay(row.id, gateway.clock.now()).await.unwrap();
+        assert_eq!(replay, Replay::Queued);
+        seen.extend(gateway.emptied().await);
+        let [first, second] = &seen[..] else { panic!("{seen:?}") };
+        assert_eq!(first.body, second.body);
+        assert_eq!(first.header("webhook-id"), second.header("webhook-id"));
+        assert_eq!([first, second].map(|seen| seen.header("hooksieve-attempt")), [Some("1"), Some("2")]);
+    }
 }

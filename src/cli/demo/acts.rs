@@ -46,6 +46,8 @@ pub(super) enum How {
     Amended(&'static str, &'static str, &'static str),
     /// While the application answers 500, once.
     WhileDown(&'static str),
+    /// While the application answers 500; then the gateway is stopped, and started again when the application is well.
+    ThroughRestart(&'static str),
     /// Again and again, until it is enough: all right.
     Flood(&'static str),
     /// Again and again, until it is enough: all forged, from one address.
@@ -94,6 +96,8 @@ pub(super) const SHOW: &[Scene] = &[
             act("user_added, which nobody wants", How::Right(&["user_added"]), 200, "unwanted", 0),
             act("a misshapen event, set aside", How::Misshapen(&["project_added"]), 200, "schema", 0),
             act("an event; the application fails", How::WhileDown("task_changed"), 202, "queue", 2),
+            act("one that waits through a restart", How::ThroughRestart("task_changed"), 202, "queue", 2),
+            act("the same request again", How::Again, 200, "duplicate", 0),
         ],
     },
     Scene {

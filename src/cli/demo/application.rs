@@ -44,6 +44,7 @@ struct Desk {
     key: Key,
     arrived: Mutex<Vec<Arrived>>,
     fails_next: AtomicBool,
+    fails: AtomicBool,
 }
 
 impl Application {
@@ -51,7 +52,12 @@ impl Application {
     pub(super) async fn start(key: Key) -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
-        let desk = Arc::new(Desk { key, arrived: Mutex::default(), fails_next: AtomicBool::new(false) });
+        let desk = Arc::new(Desk {
+            key,
+            arrived: Mutex::default(),
+            fails_next: AtomicBool::new(false),
+            fails: AtomicBool::new(false),
+        });
         let (tasks, taken) = (TaskTracker::new(), desk.clone());
         let connections = tasks.clone();
         tasks.spawn(async move {
@@ -68,8 +74,18 @@ impl Application {
     }
 
     /// Answers the next request with 500.
-    pub(super) fn fail_once(&self) {
+    pub(super) fn fails_once(&self) {
         self.desk.fails_next.store(true, Ordering::Relaxed);
+    }
+
+    /// Answers all requests with 500, or no longer.
+    pub(super) fn fails(&self, fails: bool) {
+        self.desk.fails.store(fails, Ordering::Relaxed);
+    }
+
+    /// Whether something arrived since it was asked for.
+    pub(super) fn has_more(&self) -> bool {
+        !self.desk.arrived.lock().expect("no panic while held").is_empty()
     }
 
     /// What arrived since this was asked last.
@@ -84,7 +100,7 @@ impl Desk {
         let (head, body) = request.into_parts();
         let body = Limited::new(body, BODY_MAX).collect().await;
         let body = body.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-        let fails = self.fails_next.swap(false, Ordering::Relaxed);
+        let fails = self.fails_next.swap(false, Ordering::Relaxed) || self.fails.load(Ordering::Relaxed);
         let status = if fails { StatusCode::INTERNAL_SERVER_ERROR } else { StatusCode::OK };
         let attempt = text(&head.headers, "hooksieve-attempt").parse().unwrap_or_default();
         let is_signed = self.is_signed(&head.headers, &body);

@@ -3,30 +3,23 @@
 
 mod acts;
 mod application;
+mod life;
 mod log;
 
 use std::{
-    env,
-    fs::{self, DirBuilder},
     io::{self, IsTerminal as _, Write as _},
-    os::unix::fs::DirBuilderExt as _,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
+    path::Path,
 };
 
 use clap::Args;
 use http::{HeaderName, HeaderValue, StatusCode};
-use tokio::{
-    runtime::Runtime,
-    signal,
-    time::{sleep, timeout},
-};
+use tokio::{runtime::Runtime, signal};
 use tracing::level_filters::LevelFilter;
 
 use self::{
     acts::{Act, How, SHOW, Scene},
     application::{Application, Arrived},
+    life::{Folder, Life},
     log::Log,
 };
 use super::{
@@ -36,10 +29,9 @@ use super::{
     wire::{Door, Reply},
 };
 use crate::{
-    app::{self, Ground, Running},
+    app,
     clock::SystemClock,
     config::{Environment, compile::Compiled},
-    gateway::Journal,
     secret::Secret,
     stages::{receive::Received, vouch},
     telemetry,
@@ -57,9 +49,6 @@ const GUESSER: HeaderValue = HeaderValue::from_static("203.0.113.66");
 
 /// Requests of one flood; the limits of the show are far below.
 const FLOOD_MAX: usize = 500;
-
-/// How long a queued event may take to arrive.
-const QUEUED_MAX: Duration = Duration::from_secs(10);
 
 /// What `demo` can be told.
 #[derive(Args, Clone, Debug)]
@@ -94,19 +83,14 @@ async fn show(options: &Options) -> Result<bool, String> {
     let log = Log::default();
     let writer = log.clone();
     telemetry::init_with(LevelFilter::INFO, move || writer.clone()).map_err(|error| error.to_string())?;
-    let mut ground = Ground::new(Arc::new(SystemClock));
     // Once to run, and once for those who send.
-    let running = load(&environment, &mut |name, settings| ground.connect(name, settings))?;
+    let life = Life::begin(&environment).await?;
     let compiled = load(&environment, &mut app::nowhere)?;
-    ground.open(&running).await.map_err(|error| error.to_string())?;
-    let journal = ground.journal.clone();
-    let running = Running::start(running, &ground).await.map_err(|error| error.to_string())?;
-    let door = Door::of(running.listen.first().ok_or("the configuration listens nowhere")?);
     let mut stage = Stage {
         compiled: &compiled,
-        door,
+        environment: &environment,
+        life: Some(life),
         application,
-        journal,
         log,
         is_pretty: io::stdout().is_terminal(),
         last: None,
@@ -120,9 +104,11 @@ async fn show(options: &Options) -> Result<bool, String> {
     }
     println!("\n{tally}");
     if options.keep {
-        stage.keep(&running).await?;
+        stage.keep().await?;
     }
-    running.drain().await;
+    if let Some(life) = stage.life.take() {
+        life.end().await;
+    }
     Ok(tally.wrong == 0)
 }
 
@@ -143,7 +129,7 @@ fn environment(application: &Application, folder: &Folder, signing_secret: Strin
         ("HOOKSIEVE_UPSTREAMS__APP__URL", url("webhooks")),
         ("HOOKSIEVE_UPSTREAMS__BILLING__URL", url("billing")),
         ("CAKEWALK_PUBLIC_KEY", RECORDED_KEY.to_owned()),
-        ("HOOKSIEVE_JOURNAL__PATH", folder.0.join("journal.db").display().to_string()),
+        ("HOOKSIEVE_JOURNAL__PATH", folder.path().join("journal.db").display().to_string()),
     ]);
     let more = [
         ("HOOKSIEVE_SERVER__LISTEN", "127.0.0.1:0"),
@@ -163,31 +149,13 @@ fn environment(application: &Application, folder: &Folder, signing_secret: Strin
     Ok(pairs.into_iter().chain(more.map(|(name, value)| (name, value.to_owned()))).collect())
 }
 
-/// A folder of the show's own, which goes with it.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Result<Self, String> {
-        let path = env::temp_dir().join(format!("hooksieve-demo-{}", sample::random()?));
-        let made = DirBuilder::new().mode(0o700).create(&path);
-        made.map_err(|error| format!("no folder for the journal: {}: {error}", path.display()))?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // Whoever cleans the place for temporary files finds what is left.
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
 /// The gateway that runs, and all who have to do with it.
 struct Stage<'a> {
     compiled: &'a Compiled,
-    door: Door,
+    environment: &'a Environment,
+    /// There is always one, but for the moment between two.
+    life: Option<Life>,
     application: Application,
-    journal: Option<Journal>,
     log: Log,
     /// Whether there is a terminal to show signs on.
     is_pretty: bool,
@@ -222,7 +190,12 @@ impl Stage<'_> {
             .ok_or_else(|| format!("config.example.toml has no source {}", scene.source))?;
         for act in scene.acts {
             let ending = self.act(&stand_in, act).await?;
-            let got = if act.how.is_flood() { ending.accepted } else { act.got };
+            let got = match act.how {
+                How::Flood(_) | How::Guess(_) => ending.accepted,
+                // How often it fails before it is taken depends on how long a restart takes.
+                How::ThroughRestart(_) => ending.arrived.len().max(act.got),
+                _ => act.got,
+            };
             let is_right = ending.reply.status.as_u16() == act.status
                 && ending.why == act.why
                 && ending.arrived.len() == got
@@ -237,37 +210,45 @@ impl Stage<'_> {
     }
 
     async fn act(&mut self, stand_in: &StandIn<'_>, act: &Act) -> Result<Ending, String> {
-        if matches!(act.how, How::WhileDown(_)) {
-            self.application.fail_once();
+        match act.how {
+            How::WhileDown(_) => self.application.fails_once(),
+            How::ThroughRestart(_) => self.application.fails(true),
+            _ => {}
         }
         let (mut requests, mut accepted) = (0, 0);
         loop {
             let request = self.request(stand_in, act.how)?;
-            let reply = self.door.send(&request).await?;
+            let reply = self.life()?.door.send(&request).await?;
             self.last = Some(request);
             requests += 1;
             accepted += usize::from(reply.status.is_success());
             let is_enough = reply.status == StatusCode::TOO_MANY_REQUESTS || requests == FLOOD_MAX;
             let why = self.log.why();
             if is_enough || !act.how.is_flood() {
+                if matches!(act.how, How::ThroughRestart(_)) {
+                    self.restart().await?;
+                }
                 if reply.status == StatusCode::ACCEPTED {
-                    self.settled().await;
+                    self.life()?.settled().await;
                 }
                 return Ok(Ending { reply, why, arrived: self.application.arrived(), requests, accepted });
             }
         }
     }
 
-    /// Waits until nothing is queued any more.
-    async fn settled(&self) {
-        let Some(journal) = &self.journal else { return };
-        let empty = async {
-            while journal.store().stats().pending > 0 {
-                sleep(Duration::from_millis(10)).await;
-            }
-        };
-        // What does not come in time is missing in the line that is shown.
-        let _ = timeout(QUEUED_MAX, empty).await;
+    /// Ends the gateway while the application fails, and begins it anew when that is well again.
+    async fn restart(&mut self) -> Result<(), String> {
+        if let Some(life) = self.life.take() {
+            life.until(|| self.application.has_more()).await;
+            life.end().await;
+        }
+        self.application.fails(false);
+        self.life = Some(Life::begin(self.environment).await?);
+        Ok(())
+    }
+
+    fn life(&self) -> Result<&Life, String> {
+        self.life.as_ref().ok_or_else(|| "the gateway does not run".to_owned())
     }
 
     fn request(&self, stand_in: &StandIn<'_>, how: How) -> Result<Received, String> {
@@ -275,7 +256,9 @@ impl Stage<'_> {
         match how {
             How::Right(types) => stand_in.sign(&batch(stand_in, types)?),
             How::Again => self.last.clone().ok_or_else(|| "nothing has been sent yet".to_owned()),
-            How::Flood(event_type) | How::WhileDown(event_type) => stand_in.sign(&one(event_type)?),
+            How::Flood(event_type) | How::ThroughRestart(event_type) | How::WhileDown(event_type) => {
+                stand_in.sign(&one(event_type)?)
+            }
             How::Forged(event_type) => stand_in.forge(&one(event_type)?),
             How::Unsigned(event_type) => Ok(one(event_type)?.unsigned()),
             How::Stale(event_type) => stand_in.stale(&one(event_type)?),
@@ -308,17 +291,20 @@ impl Stage<'_> {
     }
 
     /// Serves until somebody has seen enough.
-    async fn keep(&self, running: &Running) -> Result<(), String> {
+    async fn keep(&self) -> Result<(), String> {
         let stand_in =
             StandIn::of(self.compiled, "elan", &SystemClock).ok_or("config.example.toml has no source elan")?;
         let request = stand_in.sign(&stand_in.sample(None)?)?;
-        let Door::Url(url) = &self.door else { return Err("the show runs on TCP".to_owned()) };
+        let Door::Url(url) = &self.life()?.door else { return Err("the show runs on TCP".to_owned()) };
         let paths: Vec<_> = self.compiled.senders.values().map(|sender| sender.path.as_str()).collect();
         println!("\nStill serving; Ctrl-C ends it.");
         println!("  webhooks     {} at {}", url.to_string().trim_end_matches('/'), paths.join(" "));
-        println!("  metrics      http://{}/metrics", running.admin);
+        println!("  metrics      http://{}/metrics", self.life()?.running.admin);
         println!("  application  http://{}/", self.application.address);
-        println!("\nThis is an event of ELAN; sent twice, it is a duplicate:\n\n{}\n", self.door.curl(&request)?);
+        println!(
+            "\nThis is an event of ELAN; sent twice, it is a duplicate:\n\n{}\n",
+            self.life()?.door.curl(&request)?
+        );
         let _ = io::stdout().flush();
         self.log.show();
         let mut terminate =
@@ -368,7 +354,7 @@ impl Ending {
             [] => "-".to_owned(),
             [Arrived { status, .. }] if !status.is_success() => format!("1, says {}", status.as_u16()),
             [Arrived { attempt: 2.., .. }] => "1, 2nd try".to_owned(),
-            [Arrived { status, .. }, Arrived { attempt: 2, .. }] if !status.is_success() => {
+            [Arrived { status, .. }, .., Arrived { attempt: 2.., .. }] if !status.is_success() => {
                 format!("{}, then 1", status.as_u16())
             }
             arrived => arrived.len().to_string(),

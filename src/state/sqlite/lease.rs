@@ -7,6 +7,7 @@ use rusqlite::{Connection, ErrorCode, params};
 use super::{
     memory::Memory,
     record::{self, Course, Damaged},
+    time::millis,
 };
 use crate::state::journal::{Entry, EntryId, Lane, Leased, Leases, State};
 
@@ -26,14 +27,23 @@ struct Due {
 pub(super) struct Unfit {
     /// They do not say what was written.
     pub(super) damaged: Vec<i64>,
-    /// Not even that can be read of them.
+    /// The index of due events says something else than the table.
+    pub(super) lost: Vec<i64>,
+    /// The page that they are on is damaged.
     pub(super) unreadable: Vec<i64>,
+}
+
+impl Unfit {
+    fn is_empty(&self) -> bool {
+        self.damaged.is_empty() && self.lost.is_empty() && self.unreadable.is_empty()
+    }
 }
 
 /// What an attempt to read an entry led to.
 enum Fetched {
     Leased(Box<Leased>),
     Damaged,
+    Lost,
     Unreadable,
 }
 
@@ -62,12 +72,13 @@ impl Lessor<'_> {
                 // A damaged index might bring one twice.
                 Fetched::Leased(event) if self.memory.leased.insert(due.id) => leases.events.push(*event),
                 Fetched::Damaged => unfit.damaged.push(due.id),
-                Fetched::Leased(_) | Fetched::Unreadable => unfit.unreadable.push(due.id),
+                Fetched::Leased(_) | Fetched::Lost => unfit.lost.push(due.id),
+                Fetched::Unreadable => unfit.unreadable.push(due.id),
             }
         }
         self.memory.turn += leases.events.len();
         leases.next_due = self.next_due(&queues)?;
-        if !unfit.damaged.is_empty() || !unfit.unreadable.is_empty() {
+        if !unfit.is_empty() {
             // There may be others in their place.
             leases.next_due = Some(Duration::ZERO);
         }
@@ -155,13 +166,13 @@ impl Lessor<'_> {
     fn fetch(&self, Due { at, id }: Due) -> rusqlite::Result<Fetched> {
         match record::read(self.db, &self.memory.names, id) {
             // The index says something else than the table.
-            Ok(Some(Ok((course, _)))) if course.due != Some(at) => Ok(Fetched::Unreadable),
+            Ok(Some(Ok((course, _)))) if course.due != Some(at) => Ok(Fetched::Lost),
             Ok(Some(Ok((course, entry)))) => {
                 Ok(self.leased(id, course, entry).map_or(Fetched::Damaged, Fetched::Leased))
             }
             Ok(Some(Err(Damaged))) => Ok(Fetched::Damaged),
             // The index knows it and the table does not.
-            Ok(None) => Ok(Fetched::Unreadable),
+            Ok(None) => Ok(Fetched::Lost),
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => Ok(Fetched::Unreadable),
             Err(error) => Err(error),
         }
@@ -186,9 +197,4 @@ struct Queue {
     source: i64,
     /// Whether they have a failed attempt behind them.
     repeated: bool,
-}
-
-/// Milliseconds of the journal's clock; none if they are negative.
-pub(super) fn millis(millis: i64) -> Duration {
-    Duration::from_millis(u64::try_from(millis).unwrap_or(0))
 }

@@ -11,6 +11,7 @@ use rusqlite::Connection;
 use super::{
     names::Names,
     tally::{self, Tally},
+    time,
 };
 use crate::state::{
     journal::{Settled, State},
@@ -49,7 +50,7 @@ pub(super) struct Memory {
     pub(super) settled: HashMap<EventKey, Known>,
     /// Entries that are being delivered, or cannot be read.
     pub(super) leased: HashSet<i64>,
-    /// Entries that could not be read once.
+    /// Entries that were not where the index of due events says.
     pub(super) suspect: HashSet<i64>,
     /// How many events were leased since the start.
     pub(super) turn: usize,
@@ -89,15 +90,7 @@ impl Memory {
     /// Reads everything from the file. Leases are a process's own, so there are none.
     pub(super) fn load(db: &Connection) -> rusqlite::Result<Self> {
         let mut memory = Self::default();
-        let (elapsed, next_id): (i64, i64) =
-            db.query_row("SELECT elapsed, next_id FROM clock", [], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        let last: Option<(i64, i64)> = db.query_row("SELECT max(id), since FROM entry", [], |row| {
-            Ok(row.get::<_, Option<i64>>(0)?.zip(row.get(1)?))
-        })?;
-        let (last_id, since) = last.unwrap_or_default();
-        memory.next_id = next_id.max(last_id + 1);
-        // Appends do not write the clock, because they carry it.
-        memory.elapsed = elapsed.max(since);
+        (memory.elapsed, memory.next_id) = time::load(db)?;
         memory.names = Names::load(db)?;
         memory.tally = match tally::load(db)? {
             Some(tally) => tally,

@@ -5,22 +5,16 @@
 //! Another thread looks things up, on a connection that cannot write.
 //!
 //! - [`place`]: the file is ours alone, and stays where it is. [`connection`], [`schema`]: what is in it.
-//! - [`writer`]: one commit after the other; [`transaction`] with [`append`], [`mark`]: what is in a commit.
-//! - [`lease`], [`query`]: what is read. [`memory`]: what is known without reading.
-//! - [`record`], [`seal`]: rows, and how a damaged one is found.
-//! - [`rewrite`]: the way out of a failed sync.
+//! - [`writer`]: one commit after the other; [`transaction`] with [`append`], [`mark`] and [`upkeep`]: what is in one.
+//! - [`lease`], [`query`]: what is read. [`memory`]: what is known without reading. [`time`]: the journal's own clock.
+//! - [`rewrite`]: the way out of a failed sync. [`checkpoint`]: how the file grows.
+//! - [`record`], [`seal`], [`names`], [`tally`]: rows, and how a damaged one is told. [`scrub`], [`wal`]: looking for damage.
 //!
 //! <https://www.sqlite.org/wal.html> says what SQLite does; how it was found to behave is in `docs/journal.md`.
 
 use std::{
-    path::PathBuf,
-    sync::{
-        Arc, Mutex, PoisonError, Weak,
-        atomic::Ordering::Relaxed,
-        mpsc::{self, RecvTimeoutError},
-    },
-    thread::{self, JoinHandle},
-    time::Duration,
+    sync::{Arc, Mutex, PoisonError, Weak, atomic::Ordering::Relaxed, mpsc},
+    thread::JoinHandle,
 };
 
 use futures_util::FutureExt as _;
@@ -43,21 +37,25 @@ mod rewrite;
 mod schema;
 mod scrub;
 mod seal;
+mod settings;
 mod shared;
 mod tally;
+mod threads;
+mod time;
 mod transaction;
 mod upkeep;
 mod wal;
 mod writer;
 
-pub use self::error::OpenError;
 use self::{
     checkpoint::Checkpointer,
     command::{Command, Reply},
     reader::{Query, Reader},
     shared::Shared,
+    threads::{Unread, closed, spawn, write},
     writer::Writer,
 };
+pub use self::{error::OpenError, settings::Settings};
 use crate::{
     clock::{Clock, Now},
     state::journal::{
@@ -66,49 +64,11 @@ use crate::{
     },
 };
 
-/// Entries in one commit, at most, but for a single larger group.
-const COMMIT_MAX: usize = 256;
-
 /// Notes that wait for the writer, at most; more are dropped.
 const NOTES_MAX: usize = 4_096;
 
 /// Entries that wait for the writer, at most: where the disk cannot keep up, senders are told so in time (D-57).
 const WAITING_MAX: usize = 4_096;
-
-/// How a journal is kept.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// The file.
-    pub path: PathBuf,
-    /// For how long what is done with is kept: delivered, given up, or only noted.
-    pub retention: Duration,
-    /// Whether the bodies of delivered events are kept as long, so that they can be replayed.
-    pub keep_bodies: bool,
-    /// Bytes of the file, at most. From nine tenths on, events are refused.
-    pub max_size: u64,
-    /// Entries that wait for the application or for an operator, at most. From nine tenths on, events are refused.
-    pub max_entries: u64,
-    /// Below so many hundredths of free space on the disk, events are refused.
-    pub min_free_percent: u8,
-    /// Settled identities, at most; beyond that the oldest are forgotten.
-    pub max_settled: u64,
-}
-
-impl Settings {
-    /// The defaults, for a file.
-    #[must_use]
-    pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self {
-            path: path.into(),
-            retention: Duration::from_hours(30 * 24),
-            keep_bodies: false,
-            max_size: 1 << 30,
-            max_entries: 1_000_000,
-            min_free_percent: 10,
-            max_settled: 1_000_000,
-        }
-    }
-}
 
 /// A journal in a file.
 #[derive(Debug)]
@@ -290,59 +250,6 @@ impl std::fmt::Debug for Engine {
             Self::Inline(_) => "Inline",
         })
     }
-}
-
-/// Leases on their way to whoever asked. If nobody reads them, because the future is dropped, they go back.
-struct Unread {
-    answer: oneshot::Receiver<Result<Leases, JournalError>>,
-    writer: Weak<mpsc::Sender<Command>>,
-}
-
-impl Unread {
-    async fn read(mut self) -> Result<Leases, JournalError> {
-        (&mut self.answer).await.unwrap_or_else(|_| Err(closed()))
-    }
-}
-
-impl Drop for Unread {
-    fn drop(&mut self) {
-        self.answer.close();
-        if let (Ok(Ok(leases)), Some(writer)) = (self.answer.try_recv(), self.writer.upgrade()) {
-            let entries = leases.events.iter().map(|leased| leased.id.0).collect();
-            // The writer ends when the journal does, and the leases with it.
-            let _ = writer.send(Command::LetGo { entries });
-        }
-    }
-}
-
-/// The life of the writer's thread.
-fn write(mut writer: Writer, inbox: &mpsc::Receiver<Command>) {
-    loop {
-        let mut commands = match inbox.recv_timeout(writer.patience()) {
-            Ok(command) => vec![command],
-            Err(RecvTimeoutError::Timeout) => Vec::new(),
-            Err(RecvTimeoutError::Disconnected) => return writer.close(),
-        };
-        let mut weight = commands.iter().map(Command::weight).sum::<usize>();
-        while weight < COMMIT_MAX
-            && let Ok(command) = inbox.try_recv()
-        {
-            weight += command.weight();
-            commands.push(command);
-        }
-        for command in &commands {
-            writer.shared.taken(command);
-        }
-        writer.handle(commands);
-    }
-}
-
-fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
-    thread::Builder::new().name(name.to_owned()).spawn(work).expect("the system has room for a thread")
-}
-
-fn closed() -> JournalError {
-    JournalError::Failed("it has been closed".into())
 }
 
 #[cfg(test)]

@@ -17,53 +17,61 @@ use crate::state::{
 
 /// What a [`Row`] is made from.
 const ROW: &str = "SELECT e.id, e.received_at, s.text, e.event_type, e.key, e.verdict, coalesce(e.death, e.reason), \
-     e.state, e.answer, u.text, e.attempts, e.last_status, e.bytes FROM entry e \
-     LEFT JOIN name s ON s.id = e.source LEFT JOIN name u ON u.id = e.upstream";
+     e.state, e.answer, u.text, e.attempts, e.last_status, e.bytes FROM entry e";
+
+/// The names of a [`Row`].
+const NAMES: &str = "LEFT JOIN name s ON s.id = e.source LEFT JOIN name u ON u.id = e.upstream";
 
 /// See [`JournalStore::list`](crate::state::journal::JournalStore::list).
 pub(super) fn list(db: &Connection, filter: &Filter, page: Page) -> rusqlite::Result<Vec<Row>> {
-    let mut sql = ROW.to_owned();
-    let mut values: Vec<(&str, Box<dyn ToSql>)> = Vec::new();
-    let mut and = |condition: &str, name, value: Box<dyn ToSql>| {
-        sql.push_str(if values.is_empty() { " WHERE " } else { " AND " });
-        sql.push_str(condition);
-        values.push((name, value));
-    };
-    if let Some(source) = &filter.source {
-        and("e.source = (SELECT id FROM name WHERE text = :source)", ":source", Box::new(source.clone()));
-    }
-    if let Some(event_type) = &filter.event_type {
-        and("e.event_type = :type", ":type", Box::new(event_type.clone()));
-    }
-    if let Some(verdict) = &filter.verdict {
-        and("e.verdict = :verdict", ":verdict", Box::new(verdict.clone()));
-    }
-    if let Some(since) = filter.since {
-        and("e.received_at >= :since", ":since", Box::new(since.as_microsecond()));
-    }
-    if let Some(until) = filter.until {
-        and("e.received_at < :until", ":until", Box::new(until.as_microsecond()));
-    }
-    if let Some(webhook_id) = &filter.webhook_id {
-        let Some(start) = EventKey::shown(webhook_id) else { return Ok(Vec::new()) };
-        and("substr(e.key, 1, 20) = :key", ":key", Box::new(start));
-    }
-    if let Some(state) = filter.state {
-        // Written out, so that the index of what waits for an operator can be used.
-        sql.push_str(if values.is_empty() { " WHERE " } else { " AND " });
-        sql.extend(["e.state = '", state.as_str(), "'"]);
-    }
-    sql.push_str(" ORDER BY e.received_at DESC, e.id DESC LIMIT :limit OFFSET :offset");
-    values.push((":limit", Box::new(record::count(page.limit))));
-    values.push((":offset", Box::new(record::count(page.offset))));
+    let Some((sql, values)) = select(filter, page) else { return Ok(Vec::new()) };
     let values: Vec<(&str, &dyn ToSql)> = values.iter().map(|(name, value)| (*name, value.as_ref())).collect();
     db.prepare_cached(&sql)?.query_map(values.as_slice(), row)?.collect()
+}
+
+/// The values of a statement, by name.
+type Values = Vec<(&'static str, Box<dyn ToSql>)>;
+
+/// The statement for a list; `None` where nothing can be on it.
+pub(super) fn select(filter: &Filter, page: Page) -> Option<(String, Values)> {
+    let mut conditions = vec!["TRUE"];
+    let mut values: Values = Vec::new();
+    let mut and = |condition, name, value: Option<Box<dyn ToSql>>| {
+        if let Some(value) = value {
+            conditions.push(condition);
+            values.push((name, value));
+        }
+    };
+    let text = |text: &Option<String>| text.clone().map(|text| Box::new(text) as Box<dyn ToSql>);
+    let time = |time: Option<Timestamp>| time.map(|time| Box::new(time.as_microsecond()) as Box<dyn ToSql>);
+    and("e.source = (SELECT id FROM name WHERE text = :source)", ":source", text(&filter.source));
+    and("e.event_type = :type", ":type", text(&filter.event_type));
+    and("e.verdict = :verdict", ":verdict", text(&filter.verdict));
+    and("e.received_at >= :since", ":since", time(filter.since));
+    and("e.received_at < :until", ":until", time(filter.until));
+    if let Some(id) = &filter.webhook_id {
+        and("substr(e.key, 1, 20) = :key", ":key", Some(Box::new(EventKey::shown(id)?)));
+    }
+    let mut state = filter.state.map(|state| format!(" AND e.state = '{}'", state.as_str())).unwrap_or_default();
+    let mut index = "";
+    if filter.state.is_some_and(|state| matches!(state, State::Dead | State::Quarantined)) {
+        // SQLite does not know how few these are, and wants to be told that the index has them.
+        state.push_str(" AND e.state IN ('dead', 'quarantined')");
+        index = " INDEXED BY entry_waiting";
+    }
+    values.push((":limit", Box::new(record::count(page.limit))));
+    values.push((":offset", Box::new(record::count(page.offset))));
+    let conditions = conditions.join(" AND ");
+    let order = "ORDER BY e.received_at DESC, e.id DESC LIMIT :limit OFFSET :offset";
+    Some((format!("{ROW}{index} {NAMES} WHERE {conditions}{state} {order}"), values))
 }
 
 /// See [`JournalStore::show`](crate::state::journal::JournalStore::show).
 pub(super) fn show(db: &Connection, entry: EntryId) -> rusqlite::Result<Option<Detail>> {
     let id = entry.0;
-    let Some(row) = db.query_row(&format!("{ROW} WHERE e.id = ?1"), [id], row).optional()? else { return Ok(None) };
+    let Some(row) = db.query_row(&format!("{ROW} {NAMES} WHERE e.id = ?1"), [id], row).optional()? else {
+        return Ok(None);
+    };
     let (digest, pointer, keyword, traceparent): (Vec<u8>, Option<String>, Option<String>, String) =
         db.query_row("SELECT digest, pointer, keyword, traceparent FROM entry WHERE id = ?1", [id], |row| {
             Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))

@@ -4,9 +4,10 @@
 CREATE TABLE clock (
     id      INTEGER PRIMARY KEY CHECK (id = 1),
     elapsed INTEGER NOT NULL,           -- where the journal's own clock stands
-    next_id INTEGER NOT NULL            -- no entry below it is still to come, whatever was deleted
+    next_id INTEGER NOT NULL,           -- no entry below it is still to come, whatever was deleted
+    seal    INTEGER NOT NULL            -- checksum of all of the above
 );
-INSERT INTO clock VALUES (1, 0, 1);
+INSERT INTO clock VALUES (1, 0, 1, 0);
 
 -- Names of sources and upstreams, so that rows and indexes stay narrow. Twice, because many rows need each.
 CREATE TABLE name (

@@ -101,9 +101,15 @@ impl Transaction<'_> {
         select.exists(params![id])
     }
 
-    /// Makes the index of due events anew.
+    /// Makes the index of due events anew. Where not even the events can be read, the others go on as before.
     pub(super) fn reindex(&mut self) -> rusqlite::Result<()> {
         tracing::error!("the index of due events is damaged; it is made anew from the events");
-        self.db.execute_batch("REINDEX entry_due")
+        match self.db.execute_batch("REINDEX entry_due") {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => {
+                self.draft.unreadable += 1;
+                Ok(())
+            }
+            other => other,
+        }
     }
 }

@@ -10,7 +10,7 @@ use super::{
     memory::{Draft, Memory, Slot},
     names,
     record::{Course, Damaged, count},
-    tally,
+    tally, time,
 };
 use crate::state::{
     journal::{JournalError, State, Tried},
@@ -202,8 +202,7 @@ impl Transaction<'_> {
             }
         }
         if self.draft.timed {
-            let mut write = self.db.prepare_cached("UPDATE clock SET elapsed = ?1, next_id = ?2")?;
-            write.execute([self.elapsed, self.draft.next_id])?;
+            time::store(self.db, self.elapsed, self.draft.next_id)?;
         }
         Ok(())
     }

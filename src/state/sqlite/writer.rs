@@ -12,10 +12,11 @@ use super::{
     OpenError, Settings, checkpoint,
     command::{Command, Outcome},
     connection,
-    lease::{Lessor, Unfit, millis},
+    lease::{Lessor, Unfit},
     memory::{Draft, Memory},
     place::Place,
     shared::Shared,
+    time::{JournalTime, millis},
     transaction::{Failure, Transaction},
     upkeep::Upkeep,
 };
@@ -64,21 +65,6 @@ pub(super) struct Writer {
     ahead: Option<u64>,
 }
 
-/// A clock that only runs while a process has the journal open (D-52).
-#[derive(Clone, Copy, Debug)]
-struct JournalTime {
-    /// Milliseconds that it had run before.
-    before: i64,
-    since: Instant,
-}
-
-impl JournalTime {
-    fn at(self, now: Instant) -> i64 {
-        let run = now.saturating_duration_since(self.since).as_millis();
-        self.before.saturating_add(i64::try_from(run).unwrap_or(i64::MAX))
-    }
-}
-
 /// Why nothing can be written.
 #[derive(Debug)]
 struct Trouble {
@@ -95,7 +81,8 @@ impl Writer {
         let mut place = Place::take(&settings.path)?;
         let db = connection::open(&mut place)?;
         let memory = Memory::load(&db).map_err(|error| OpenError::sqlite(place.path(), &error))?;
-        let time = JournalTime { before: memory.elapsed, since: clock.now().steady };
+        let steady = clock.now().steady;
+        let time = JournalTime::resume(memory.elapsed, steady);
         let shared = Arc::new(Shared::new(place.path()));
         let mut writer = Self {
             place,
@@ -108,7 +95,7 @@ impl Writer {
             trouble: None,
             pause: RETRY_FIRST,
             upkeep: Upkeep::default(),
-            upkeep_at: time.since,
+            upkeep_at: steady,
             checkpointer: None,
             // Whoever had it open before may have left something.
             ahead: Some(CHECKPOINT_AT),
@@ -192,7 +179,7 @@ impl Writer {
                     // If this fails, too, the connection is of no use, and the next step finds that out.
                     let _ = db.execute_batch("ROLLBACK");
                 }
-                Err(self.classify(&error))
+                Err(self.judge(&error))
             }
         }
     }
@@ -246,23 +233,21 @@ impl Writer {
         let elapsed = self.time.at(now.steady).max(self.memory.elapsed);
         let db = self.db.as_ref().expect("there is a file, or trouble");
         let found = Lessor { db, memory: &mut self.memory, elapsed }.lease(lane, count);
-        let (leases, unfit) = found.map_err(|error| self.classify(&error))?;
+        let (leases, unfit) = found.map_err(|error| self.judge(&error))?;
         self.set_aside(&unfit, now);
         Ok(leases)
     }
 
     /// Entries that cannot be delivered do not stop others.
     fn set_aside(&mut self, unfit: &Unfit, now: Now) {
-        let (known, new): (Vec<i64>, _) =
-            unfit.unreadable.iter().copied().partition(|id| self.memory.suspect.contains(id));
-        for id in known {
+        // What is not where the index says may be where it does not say; but the same is not looked for twice.
+        let (lost, known): (Vec<_>, Vec<_>) = unfit.lost.iter().partition(|id| self.memory.suspect.insert(**id));
+        for id in known.into_iter().chain(&unfit.unreadable) {
             tracing::error!(entry = id, "an entry of the journal cannot be read; it is not delivered");
-            self.memory.leased.insert(id);
+            self.memory.leased.insert(*id);
             self.shared.damaged();
         }
-        if !new.is_empty() {
-            // It may be the index that is wrong, and not the entry.
-            self.memory.suspect.extend(new);
+        if !lost.is_empty() {
             self.write(vec![Command::Reindex]);
         }
         let commands: Vec<_> = unfit.damaged.iter().map(|id| Command::SetAside { entry: *id, now }).collect();
@@ -270,6 +255,14 @@ impl Writer {
             // Until it is written down, they count as leased.
             self.memory.leased.extend(&unfit.damaged);
             self.write(commands);
+        }
+    }
+
+    /// What an error means; where pages are damaged, with what to do about it.
+    fn judge(&mut self, error: &rusqlite::Error) -> JournalError {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt) => self.fail(OpenError::sqlite(self.place.path(), error).to_string()),
+            _ => self.classify(error),
         }
     }
 

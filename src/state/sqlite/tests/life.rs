@@ -181,6 +181,32 @@ fn a_list_is_filtered_and_newest_first() {
 }
 
 #[test]
+fn a_list_needs_no_sorting() {
+    let bench = Bench::new();
+    let db = rusqlite::Connection::open(bench.file("")).unwrap();
+    let text = || Some("x".to_owned());
+    let time = Some(bench.now().wall);
+    for (filter, index) in [
+        (Filter::default(), "entry_received"),
+        (Filter { source: text(), ..Filter::default() }, "entry_source"),
+        (Filter { event_type: text(), ..Filter::default() }, "entry_type"),
+        (Filter { state: Some(State::Dead), ..Filter::default() }, "entry_waiting"),
+        (Filter { since: time, until: time, ..Filter::default() }, "entry_received"),
+        (Filter { source: text(), since: time, ..Filter::default() }, "entry_source"),
+        (Filter { verdict: text(), ..Filter::default() }, "entry_received"),
+    ] {
+        let (sql, values) = query::select(&filter, Page::default()).unwrap();
+        let values: Vec<(&str, &dyn rusqlite::ToSql)> =
+            values.iter().map(|(name, value)| (*name, value.as_ref())).collect();
+        let mut explain = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let plan: Vec<String> =
+            explain.query_map(values.as_slice(), |row| row.get(3)).unwrap().collect::<Result<_, _>>().unwrap();
+        let plan = plan.join("; ");
+        assert!(plan.contains(index) && !plan.contains("TEMP B-TREE"), "{filter:?}: {plan}");
+    }
+}
+
+#[test]
 fn d_58_numbers_agree_with_what_is_there() {
     let mut bench = Bench::new();
     for number in 0..8 {
@@ -278,4 +304,37 @@ fn threads_do_the_same() {
     runtime.block_on(journal.lease(lane(), 0, now)).unwrap();
     drop(unread);
     assert_eq!(runtime.block_on(journal.lease(lane(), 1_000, now)).unwrap().events.len(), 300);
+}
+
+#[test]
+fn d_57_a_slow_disk_is_told_in_time() {
+    let bench = Bench::new();
+    let settings = Settings { path: bench.file(".slow"), ..bench.settings.clone() };
+    let journal = SqliteJournal::open(settings, Arc::new(bench.clock.clone())).unwrap();
+    // Whoever holds this holds the writer up, as a disk would that takes seconds for a sync.
+    let slow = rusqlite::Connection::open(bench.file(".slow")).unwrap();
+    slow.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let append = |number: i32| {
+        let entries = vec![event("shop", &number.to_string(), bench.now().wall)];
+        journal.append(Group { entries, settled: Vec::new() }, bench.now())
+    };
+    let (mut waiting, mut refused) = (Vec::new(), 0);
+    for number in 0..5_000 {
+        let mut appended = append(number);
+        match (&mut appended).now_or_never() {
+            Some(Err(JournalError::Full(reason))) => {
+                assert!(reason.contains("too slow"), "{reason}");
+                refused += 1;
+            }
+            Some(other) => panic!("it cannot be done yet: {other:?}"),
+            None => waiting.push(appended),
+        }
+    }
+    assert!((500..=904).contains(&refused), "{refused} were refused");
+    slow.execute_batch("ROLLBACK").unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    for appended in waiting {
+        assert!(matches!(runtime.block_on(appended).unwrap()[..], [Appended::New(_)]));
+    }
+    assert_eq!(journal.stats().failed, refused);
 }
