@@ -1,12 +1,15 @@
 //! Files that were cut off, or in which bits have changed.
 
-use std::{fs, path::PathBuf, sync::Arc, time::Duration};
+use std::{fs, path::PathBuf, sync::Arc, thread, time::Duration};
 
 use fastrand::Rng;
 use hooksieve::{
     clock::{Clock as _, ManualClock},
     stages::words::Verdict,
-    state::{journal::JournalStore as _, sqlite::SqliteJournal},
+    state::{
+        journal::JournalStore as _,
+        sqlite::{OpenError, SqliteJournal},
+    },
 };
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -63,8 +66,13 @@ impl Ward {
         if let Some(ahead) = ahead {
             fs::write(self.file("journal.db-wal"), ahead).unwrap();
         }
-        SqliteJournal::inline(settings(&self.file("journal.db")), Arc::new(self.clock.clone()))
-            .map_err(|error| error.to_string())
+        loop {
+            match SqliteJournal::inline(settings(&self.file("journal.db")), Arc::new(self.clock.clone())) {
+                // Another test has just forked, and its child has the lock, too, until it is another program.
+                Err(OpenError::Locked { .. }) => thread::yield_now(),
+                other => return other.map_err(|error| error.to_string()),
+            }
+        }
     }
 
     /// The events that are due, now or within eight days.

@@ -19,7 +19,7 @@ use tokio::{
 };
 
 /// Bounds how long a failing test waits.
-const PATIENCE: Duration = Duration::from_mins(1);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What `future` gives, or a failure when it never does.
 pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {

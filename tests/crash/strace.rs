@@ -88,7 +88,8 @@ pub(crate) fn read(file: &Path) -> Vec<Call> {
         if let Some(start) = rest.strip_suffix("<unfinished ...>") {
             begun.push((process, number, start.to_owned()));
         } else if rest.starts_with("<... ") {
-            let at = begun.iter().position(|it| it.0 == process).expect("what goes on has begun");
+            // What began before strace was there is none of our business.
+            let Some(at) = begun.iter().position(|it| it.0 == process) else { continue };
             let (_, from, start) = begun.remove(at);
             let end = rest.split_once("resumed>").unwrap().1;
             calls.extend(call(&format!("{start}{end}"), (from, number)));

@@ -8,12 +8,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::{task::JoinSet, time::sleep};
+use tokio::{
+    task::JoinSet,
+    time::{sleep, timeout},
+};
 
 use crate::{
     application::Application,
     chronicle::Chronicle,
-    gateway::{Program, soon},
+    gateway::{PATIENCE, Program, soon},
     seeds, sender,
     strace::{self, Call},
 };
@@ -44,7 +47,13 @@ async fn run(options: &[String], amend: &str) -> (Vec<Call>, Vec<u16>) {
             answers
         });
     }
-    let answers = soon("everything is accepted", senders.join_all()).await.concat();
+    let Ok(answers) = timeout(PATIENCE, senders.join_all()).await else {
+        panic!("{options:?}: not everything is accepted: {:#?}", process.log());
+    };
+    let answers = answers.concat();
+    if options.is_empty() && answers.contains(&503) {
+        println!("{:#?}", process.log());
+    }
     process.drained().await;
     process.stop().await;
     soon("the trace is written", written(&trace)).await;
