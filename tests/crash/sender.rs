@@ -116,19 +116,19 @@ async fn attempt(address: SocketAddr, body: &str, weather: Weather) -> std::io::
          Content-Length: {}\r\n\r\n",
         body.len()
     );
-    stream.write_all(head.as_bytes()).await?;
     match weather {
         Weather::CutInRequest => {
-            stream.write_all(&body.as_bytes()[..body.len() / 2]).await?;
+            stream.write_all(&[head.as_bytes(), &body.as_bytes()[..body.len() / 2]].concat()).await?;
             return Ok(None);
         }
         Weather::Slow => {
+            stream.write_all(head.as_bytes()).await?;
             for piece in body.as_bytes().chunks(body.len() / 3 + 1) {
                 stream.write_all(piece).await?;
                 sleep(Duration::from_millis(3)).await;
             }
         }
-        _ => stream.write_all(body.as_bytes()).await?,
+        _ => stream.write_all(format!("{head}{body}").as_bytes()).await?,
     }
     match weather {
         Weather::CutBeforeAnswer => return Ok(None),
