@@ -4,11 +4,11 @@
 //! transaction, one sync, and only then does anybody hear of it. So the more there is to do, the more is done at once.
 //! Another thread looks things up, on a connection that cannot write.
 //!
-//! - [`place`]: the file is ours alone, and stays where it is. [`connection`], [`schema`]: what is in it.
-//! - [`writer`]: one commit after the other; [`transaction`] with [`append`], [`mark`] and [`upkeep`]: what is in one.
-//! - [`lease`], [`query`]: what is read. [`memory`]: what is known without reading. [`time`]: the journal's own clock.
-//! - [`rewrite`]: the way out of a failed sync. [`checkpoint`]: how the file grows.
-//! - [`record`], [`seal`], [`names`], [`tally`]: rows, and how a damaged one is told. [`scrub`], [`wal`]: looking for damage.
+//! - `place`: the file is ours alone, and stays where it is. `connection`, `schema`: what is in it.
+//! - `writer`: one commit after the other; `transaction` with `append`, `mark` and `upkeep`: what is in one.
+//! - `lease`, `query`: what is read. `memory`: what is known without reading. `time`: the journal's own clock.
+//! - `rewrite`: the way out of a failed sync. `checkpoint`: how the file grows.
+//! - `record`, `seal`, `names`, `tally`: rows, and how a damaged one is told. `scrub`, `wal`: looking for damage.
 //!
 //! <https://www.sqlite.org/wal.html> says what SQLite does; how it was found to behave is in `docs/journal.md`.
 
