@@ -97,6 +97,7 @@ impl Trip<'_> {
         let work = async move {
             let appended = writer.append(group, now).await;
             if appended.is_ok() {
+                fault::point("gateway.after_append");
                 settler.settle(claims, Evidence::Journaled).await;
             } else {
                 give_back(claims, Refusal::Journal);

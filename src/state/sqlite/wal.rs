@@ -51,7 +51,16 @@ impl Place {
             other => other?,
         };
         let Some(mut ahead) = Ahead::parse(bytes) else { return Ok(None) };
-        let Some(end) = ahead.proven_end() else { return Ok(None) };
+        let Some(end) = ahead.proven_end() else {
+            // A torn tail goes, so that nothing of it can be taken for a later transaction the next time.
+            let whole = ahead.start(ahead.whole());
+            if whole < ahead.bytes.len() {
+                let file = fs::File::options().write(true).open(&path)?;
+                file.set_len(whole as u64)?;
+                file.sync_all()?;
+            }
+            return Ok(None);
+        };
         let mended = ahead.mend(end);
         self.replace(&path, &ahead.bytes)?;
         Ok(Some(mended))
@@ -96,11 +105,15 @@ impl Ahead {
         let frames = self.frames();
         let bad = (0..frames).find(|index| !self.good(*index))?;
         let commit = (bad..frames).find(|index| self.commits(*index))?;
-        // Two in a row that fit each other are no coincidence; and they belong to a later transaction.
-        let later = (commit + 1..frames).any(|index| self.good(index));
-        later.then(|| {
-            (commit + 1..frames).rfind(|index| self.good(*index) && self.commits(*index)).unwrap_or(commit) + 1
-        })
+        // Two in a row that fit each other are no coincidence; and they end a later transaction. One that was only begun
+        // may be what was left of a write that failed.
+        (commit + 1..frames).rfind(|index| self.good(*index) && self.commits(*index)).map(|last| last + 1)
+    }
+
+    /// The number of frames up to the last commit before anything is wrong: what SQLite reads.
+    fn whole(&self) -> usize {
+        let good = (0..self.frames()).take_while(|index| self.good(*index));
+        good.filter(|index| self.commits(*index)).last().map_or(0, |last| last + 1)
     }
 
     /// Makes every frame before `end` fit, and cuts off the rest.
@@ -173,15 +186,25 @@ impl Ahead {
 
     /// Whether a frame fits to what the one before says of itself.
     fn good(&self, index: usize) -> bool {
-        let start = self.start(index);
-        let before = if index == 0 { HEADER - 8 } else { self.start(index - 1) + 16 };
-        self.bytes[start + 8..start + 16] == self.salt
-            && self.frame_sum(self.stored(before), index) == self.stored(start + 16)
+        self.is_of_now(index) && self.fits(index)
     }
 
-    /// Whether a frame is the last of a transaction.
+    /// Whether a frame was written since the file was begun anew.
+    fn is_of_now(&self, index: usize) -> bool {
+        let start = self.start(index);
+        self.bytes[start + 8..start + 16] == self.salt
+    }
+
+    fn fits(&self, index: usize) -> bool {
+        let before = if index == 0 { HEADER - 8 } else { self.start(index - 1) + 16 };
+        self.frame_sum(self.stored(before), index) == self.stored(self.start(index) + 16)
+    }
+
+    /// Whether a frame is the last of a transaction, and of now: what was written before the file was begun anew says
+    /// nothing, nor does what lies where nothing was written.
     fn commits(&self, index: usize) -> bool {
-        word(&self.bytes, self.start(index) + 4) != 0
+        let is_of_now = || self.is_of_now(index) || index > 0 && self.is_of_now(index - 1) && self.fits(index);
+        word(&self.bytes, self.start(index) + 4) != 0 && is_of_now()
     }
 
     fn frame_sum(&self, sum: Sum, index: usize) -> Sum {
