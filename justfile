@@ -8,7 +8,7 @@ default:
 check:
     .ci/run
 
-# All tests, with the public corpora they need
+# All tests, with the public corpora and the senders' libraries they need
 test:
     tests/run.sh
 
@@ -22,7 +22,11 @@ fuzz TARGET SECONDS="60":
 
 # Micro-benchmarks
 bench:
-    cargo bench --bench journey
+    cargo bench --bench journey --bench schemes
+
+# Whether the time of a refusal tells how much of a credential was right (docs/timing.md)
+timing:
+    cargo bench --bench timing
 
 # Measure the journal beside a bare SQLite writer; writes a section of docs/performance.md
 bench-journal:

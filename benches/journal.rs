@@ -54,28 +54,29 @@ fn appends(rounds: usize, each: Duration) {
     }
     let (engine, bare) = (median(&mut engine), median(&mut bare));
     println!("append, {PRODUCERS} producers, {BODY} bytes: events per second, events per commit, CPU time per event:");
-    println!("  engine       {:>8.0}  {:>5.1}  {:>5.1} µs", engine.rate, engine.group, engine.cpu);
-    println!("  bare writer  {:>8.0}  {:>5.1}  {:>5.1} µs", bare.rate, bare.group, bare.cpu);
-    println!("  engine / bare writer  {:.0} %", engine.rate / bare.rate * 100.0);
+    println!("  engine       {:>8.0}  {:>5.1}  {:>5.1} µs", engine.events, engine.group, engine.cpu);
+    println!("  bare writer  {:>8.0}  {:>5.1}  {:>5.1} µs", bare.events, bare.group, bare.cpu);
+    println!("  engine / bare writer  {:.0} %", engine.events / bare.events * 100.0);
 }
 
 #[derive(Clone, Copy)]
 struct Rate {
-    rate: f64,
+    /// Events per second.
+    events: f64,
     group: f64,
     /// Of the whole process, producers and all, in microseconds per event. Other work on the machine hardly changes it.
     cpu: f64,
 }
 
 fn median(rates: &mut [Rate]) -> Rate {
-    rates.sort_by(|one, other| one.rate.total_cmp(&other.rate));
+    rates.sort_by(|one, other| one.events.total_cmp(&other.events));
     rates[rates.len() / 2]
 }
 
 fn append_engine(each: Duration) -> Rate {
     let place = Place::new("engine");
     let journal = Arc::new(place.open());
-    let (rate, cpu) = produce(each, {
+    let (events, cpu) = produce(each, {
         let journal = Arc::clone(&journal);
         move |number| {
             let now = SystemClock.now();
@@ -86,7 +87,7 @@ fn append_engine(each: Duration) -> Rate {
         }
     });
     let stats = journal.stats();
-    Rate { rate, group: stats.appended as f64 / stats.commits as f64, cpu }
+    Rate { events, group: stats.appended as f64 / stats.commits as f64, cpu }
 }
 
 /// What SQLite itself can do: one table, one thread that commits what came while the commit before ran.
@@ -114,12 +115,12 @@ fn append_bare(each: Duration) -> Rate {
         }
         events as f64 / commits as f64
     });
-    let (rate, cpu) = produce(each, move |number| {
+    let (events, cpu) = produce(each, move |number| {
         let (reply, answer) = oneshot::channel();
         sender.send((body(number), reply)).unwrap();
         async move { answer.await.unwrap() }
     });
-    Rate { rate, group: writer.join().unwrap(), cpu }
+    Rate { events, group: writer.join().unwrap(), cpu }
 }
 
 /// Lets 64 producers, each of which waits for its event to be safe, do so for a while. Events per second, and CPU time of
@@ -199,7 +200,7 @@ async fn drain(journal: &SqliteJournal, count: usize) -> u64 {
     leased.len() as u64
 }
 
-/// User and system time of this process, in microseconds (proc_pid_stat(5); a tick has ten milliseconds).
+/// User and system time of this process, in microseconds (`/proc/self/stat`; a tick has ten milliseconds).
 fn cpu() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
     let fields = stat.rsplit(')').next().unwrap();

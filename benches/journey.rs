@@ -24,11 +24,12 @@ use sha2::Sha256;
 use hooksieve::{
     app,
     clock::{Clock, SystemClock},
+    fetch::{Https, keys::KeyStore},
     gateway::Gateway,
     secret::Secret,
     server::Handler as _,
     stages::{
-        json::{Document, Limits, Pointer},
+        json::{Document, Limits, Path as JsonPath},
         receive::{Client, Head, Received},
         schema::Schema,
         schemes::{
@@ -92,7 +93,7 @@ fn verify(criterion: &mut Criterion) {
 fn cut(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("split");
     let batch = [b"[", vec![EVENT; 100].join(b",".as_slice()).as_slice(), b"]"].concat();
-    let envelope = Envelope { split: Some(Pointer::parse("").unwrap()), ..Envelope::default() };
+    let envelope = Envelope { split: vec![JsonPath::default()], ..Envelope::default() };
     for (name, body) in [("1 event", EVENT.to_vec()), ("100 events", batch)] {
         group.throughput(Throughput::Bytes(body.len() as u64));
         let body = Bytes::from(body);
@@ -176,7 +177,8 @@ fn gateway() -> Gateway {
     let clients = ClientLimit::new(compiled.client_limit.0, compiled.client_limit.1, SystemClock.now().steady);
     let telemetry = Arc::new(Telemetry::new(Arc::new(Metrics::new())));
     let claims = Claims::new(Arc::new(MemoryClaims::new(CAPACITY)));
-    Gateway::new(compiled.sources, claims, None, clients, Arc::new(SystemClock), telemetry)
+    let keys = Arc::new(KeyStore::new(Arc::new(Https::of_system())));
+    Gateway::new(compiled.sources, claims, None, clients, keys, Arc::new(SystemClock), telemetry)
 }
 
 /// An application that answers before it is asked.
@@ -208,12 +210,18 @@ fn scheme() -> Scheme {
             encoding: Encoding::Hex,
         },
         messages: vec![Template::parse("{sig.t}.{body}", &|_| None).unwrap()],
-        window: Some(Window { from: vec![selector("sig.t")], unit: Unit::Seconds, past: minutes, future: minutes }),
+        window: Some(Window {
+            from: vec![selector("sig.t")],
+            unit: Unit::Seconds,
+            past: minutes,
+            future: Some(minutes),
+        }),
         keys: vec![Named {
             name: "bench".into(),
             until: None,
             key: Key::new(Hash::Sha256, &Secret::new(SECRET)).unwrap(),
         }],
+        chosen_by: None,
         strength: Strength::Verified,
     })
 }

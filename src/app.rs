@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use ipnet::IpNet;
 
 use crate::{
@@ -21,6 +22,7 @@ use crate::{
         compile::{self, Compiled, Connect, Surroundings, compile},
         read,
     },
+    fetch::{self, Failure, Fetch, Https, keys::KeyStore},
     gateway::{
         Gateway, Generations, Journal,
         dispatch::{Dispatcher, Roster},
@@ -28,7 +30,7 @@ use crate::{
     },
     presets,
     server::{ListenOn, Listener, Server, Shutdown},
-    stages::words::Refusal,
+    stages::{schemes::published::Errand, words::Refusal},
     state::{
         claims::{ClaimStats, Claims},
         durable::DurableClaims,
@@ -37,7 +39,7 @@ use crate::{
         memory::MemoryClaims,
         sqlite::{self, SqliteJournal},
     },
-    telemetry::{DedupCounts, JournalCounts, Metrics, Telemetry, UpstreamMetrics},
+    telemetry::{DedupCounts, FetchMetrics, JournalCounts, Metrics, Telemetry, UpstreamMetrics},
     upstream::{Attempt, BoxFuture, HttpUpstream, Outbound, Settings, Tls, Upstream},
 };
 
@@ -47,6 +49,16 @@ const SETTLED_MAX: u64 = 1_000_000;
 /// No clock that was ever set shows less: 2001-09-09, in seconds since 1970.
 const CLOCK_MIN: i64 = 1_000_000_000;
 
+/// Reads a configuration with all presets, and compiles nothing of it.
+pub fn configuration(file: &Path, text: &str, environment: &Environment) -> Configuration {
+    read(&Input { name: &file.display().to_string(), text, presets: &presets::all(), environment })
+}
+
+/// Where relative paths of a configuration file start.
+pub fn root(file: &Path) -> &Path {
+    file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// Reads and compiles a configuration. `connect` makes the way to each upstream.
 pub fn load(
     file: &Path,
@@ -55,10 +67,8 @@ pub fn load(
     strict: bool,
     connect: &mut Connect<'_>,
 ) -> (Option<Compiled>, Diagnostics) {
-    let presets = presets::all();
-    let name = file.display().to_string();
-    let configuration = read(&Input { name: &name, text, presets: &presets, environment });
-    let root = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let configuration = configuration(file, text, environment);
+    let root = root(file);
     let now = SystemClock.now().steady;
     let surroundings = Surroundings { root, environment, schemas: &presets::schemas, strict, now };
     let (compiled, found) = compile(&configuration, &surroundings, connect);
@@ -90,21 +100,30 @@ pub struct Ground {
     pub journal: Option<Journal>,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
+    /// The keys that senders publish.
+    keys: Arc<KeyStore>,
     tls: Tls,
 }
 
 impl Ground {
     /// Nothing is remembered yet.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        let telemetry = Arc::new(Telemetry::new(Arc::new(Metrics::new())));
-        let claims = Claims::new(Arc::new(MemoryClaims::new(SETTLED_MAX)));
-        Self { shutdown: Shutdown::new(), telemetry, claims, journal: None, clock, tls: Tls::native() }
+        Self::with(clock, Arc::new(Https::of_system()))
     }
 
-    fn gateway(&self, sources: Vec<Source>, (limit, apply_to_private): (Limit, bool)) -> Gateway {
+    /// The same, with another way to the addresses of senders. No configuration can ask for that.
+    pub fn with(clock: Arc<dyn Clock>, fetch: Arc<dyn Fetch>) -> Self {
+        let telemetry = Arc::new(Telemetry::new(Arc::new(Metrics::new())));
+        let claims = Claims::new(Arc::new(MemoryClaims::new(SETTLED_MAX)));
+        let keys = Arc::new(KeyStore::new(Arc::new(Counted { inner: fetch, metrics: telemetry.metrics.fetches() })));
+        Self { shutdown: Shutdown::new(), telemetry, claims, journal: None, clock, keys, tls: Tls::native() }
+    }
+
+    /// Puts sources to work on this ground.
+    pub(crate) fn gateway(&self, sources: Vec<Source>, (limit, apply_to_private): (Limit, bool)) -> Gateway {
         let clients = ClientLimit::new(limit, apply_to_private, self.clock.now().steady);
-        let (claims, journal) = (self.claims.clone(), self.journal.clone());
-        Gateway::new(sources, claims, journal, clients, self.clock.clone(), self.telemetry.clone())
+        let (claims, journal, keys) = (self.claims.clone(), self.journal.clone(), self.keys.clone());
+        Gateway::new(sources, claims, journal, clients, keys, self.clock.clone(), self.telemetry.clone())
     }
 
     /// Opens the journal, if the configuration has one: before anything listens, because what was settled in an earlier
@@ -145,6 +164,27 @@ impl Ground {
         let inner = upstream.map_err(|error| format!("the upstream cannot be used: {error}"))?;
         let metrics = self.telemetry.metrics.upstream(name);
         Ok(Arc::new(Watched { name: name.to_owned(), inner, metrics }))
+    }
+}
+
+/// A way to the addresses of senders that is counted.
+struct Counted {
+    inner: Arc<dyn Fetch>,
+    metrics: FetchMetrics,
+}
+
+impl Fetch for Counted {
+    fn fetch<'a>(&'a self, errand: &'a Errand) -> fetch::BoxFuture<'a, Result<Bytes, Failure>> {
+        Box::pin(async move {
+            let outcome = self.inner.fetch(errand).await;
+            let count = match &outcome {
+                Ok(_) => &self.metrics.found,
+                Err(Failure::Absent(_)) => &self.metrics.absent,
+                Err(Failure::Unavailable(_)) => &self.metrics.unavailable,
+            };
+            count.inc();
+            outcome
+        })
     }
 }
 

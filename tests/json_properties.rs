@@ -7,7 +7,7 @@ use bytes::Bytes;
 use hooksieve::{
     fuzzing,
     stages::{
-        json::{Document, Limits, Pointer},
+        json::{Document, Limits, Path},
         split::{Envelope, split},
     },
 };
@@ -133,7 +133,7 @@ proptest! {
     #[test]
     fn ranges_and_separators_are_the_body(elements in vec(json(), 0..12), whims in whims()) {
         let body = Speller::spell(&Json::Array(elements), &whims);
-        let envelope = Envelope { split: Some(Pointer::default()), ..Envelope::default() };
+        let envelope = Envelope { split: vec![Path::default()], ..Envelope::default() };
         let batch = split(parse(&body), &envelope).unwrap();
         let mut joined = String::new();
         for event in batch.events() {

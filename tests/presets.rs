@@ -21,27 +21,23 @@ use hooksieve::{
 /// Settings that a scheme declares.
 type Settings<'a> = Vec<(&'a String, &'a Declaration)>;
 
-/// Senders that were studied and have no preset, and what they would need.
-const NOT_YET: [(&str, &str); 7] = [
+/// What senders that have a preset can do besides, and why the preset leaves it out.
+const LEFT_OUT: [(&str, &str); 6] = [
     (
-        "Atlassian Connect",
-        "the token holds a hash of method, path and sorted query, and each tenant hands its secret over when it installs the app",
+        "Atlassian Connect: the `installed` callback",
+        "it hands a tenant's secret over while the gateway runs, signed with a key that has to be fetched",
     ),
     (
-        "Braintree's check of the URL",
-        "the answer is an HMAC-SHA1 with a derived key; notifications themselves have a preset",
+        "Mailgun routes with attachments, SendGrid Inbound Parse",
+        "multipart bodies would have to be read before they are verified",
     ),
     (
-        "Contentful",
-        "the signed text is made of the headers that another header lists, and of a query that is escaped twice",
+        "Microsoft Entra tokens of Event Grid, resource data of Graph",
+        "tokens of keys that have to be fetched, and encrypted payloads",
     ),
-    (
-        "EasyPost",
-        "the key is the secret in Unicode's form NFKD; with a secret of plain ASCII a source of your own works",
-    ),
-    ("Paddle Classic", "the signed text is PHP's serialization of the sorted form"),
-    ("Microsoft Entra, resource data of Graph", "tokens of keys that have to be fetched, and encrypted payloads"),
-    ("Vonage", "the hash of the body in the token may be missing, as a setting says"),
+    ("Mollie's classic webhooks", "nothing proves the sender, and the event has to be fetched"),
+    ("SNS with raw message delivery", "nothing is signed"),
+    ("Vonage SMS", "a hash of sorted parameters with MD5 as an option; its pages were not read"),
 ];
 
 const INTRODUCTION: &str = "\
@@ -99,6 +95,26 @@ fn every_preset_can_be_read() {
     }
 }
 
+/// What the comment at the top of a preset says, in this order, each at the beginning of a line.
+const HEADINGS: [&str; 5] = ["Documented", "Assumed", "Deadline and retries", "Identity", "Sources"];
+
+#[test]
+fn every_preset_says_what_is_known_and_what_is_not() {
+    for (id, text) in presets::all() {
+        let comment: Vec<&str> = text.lines().map_while(|line| line.strip_prefix('#')).map(str::trim).collect();
+        assert!(comment.first().is_some_and(|line| !line.is_empty()), "{id}: the first line says who sends what");
+        let mut rest = comment.iter();
+        for heading in HEADINGS {
+            let found = rest.find_map(|line| line.strip_prefix(heading)?.strip_prefix(": "));
+            let help = format!("write `# {heading}: …`, in the order {HEADINGS:?}; see CONTRIBUTING.md");
+            assert!(found.is_some_and(|about| !about.is_empty()), "{id}: {help}");
+        }
+        let preset = config::read_preset(id, text).0.expect("another test says what is wrong with it");
+        let points = text.contains("under `documentation`");
+        assert!(!points || !preset.documentation.is_empty(), "{id}: there are no pages under `documentation`");
+    }
+}
+
 #[test]
 fn every_scheme_compiles() {
     for (id, text) in presets::all() {
@@ -122,8 +138,8 @@ fn page() {
         let preset = config::read_preset(id, text).0.expect("another test says what is wrong with it");
         row(&mut want, id, &preset);
     }
-    want.push_str("\n## Not expressible yet\n\n| sender | why |\n|---|---|\n");
-    for (sender, why) in NOT_YET {
+    want.push_str("\n## Left out, and why\n\n| what | why |\n|---|---|\n");
+    for (sender, why) in LEFT_OUT {
         let _ = writeln!(want, "| {sender} | {why} |");
     }
     if fs::read_to_string(&path).ok().as_deref() != Some(&want) {
@@ -148,12 +164,15 @@ fn row(page: &mut String, id: &str, preset: &Preset) {
         signed &= !warnings.iter().any(|warning| warning.contains(EXPECTED[0]));
         named.extend(scheme.map(|name| if Some(name) == default { format!("**{name}**") } else { name.to_owned() }));
     }
-    let parts: Vec<String> =
-        preset.events.id.iter().map(|part| format!("`{}`", part.value.0.replace('|', "\\|"))).collect();
-    let identity = match (preset.dedup.enabled.value, parts.is_empty()) {
+    let identities = preset.events.id.0.iter().map(|parts| {
+        let parts = parts.iter().map(|part| format!("`{}`", part.value.0.replace('|', "\\|")));
+        parts.collect::<Vec<_>>().join(", ")
+    });
+    let identities: Vec<String> = identities.collect();
+    let identity = match (preset.dedup.enabled.value, identities.is_empty()) {
         (false, _) => "none".to_owned(),
         (true, true) => "the event's bytes".to_owned(),
-        (true, false) => parts.join(", "),
+        (true, false) => identities.join("; or "),
     };
     let _ = writeln!(
         page,
@@ -197,7 +216,7 @@ fn compiled(
          upstream = \"app\"\nsettings = {{ {} }}\n{}{}",
         settings.join(", "),
         scheme.map_or_else(String::new, |name| format!("scheme = \"{name}\"\n")),
-        if open { "allow_unauthenticated = true\n" } else { "secrets = [{ env = \"SECRET\" }]\n" },
+        if open { "allow_unauthenticated = true\n" } else { "secrets = [{ name = \"key\", env = \"SECRET\" }]\n" },
     );
     let environment: Environment = [("SECRET".to_owned(), secret(id, rules))].into_iter().collect();
     let (compiled, found) = app::load(Path::new("gateway.toml"), &text, &environment, false, &mut app::nowhere);

@@ -88,10 +88,11 @@ fn load(
     let list = |items: Vec<String>| items.join(", ");
     let secrets =
         list(secrets.iter().map(|secret| format!("{{ value = {} }}", Value::from(secret.as_str()))).collect());
-    let settings = list(settings.iter().map(|(name, value)| format!("{name} = {value}")).collect());
+    let settings: Vec<_> = settings.iter().map(|(name, value)| format!("settings.{name} = {value}")).collect();
+    let settings = settings.join("\n");
     let text = format!(
         "[server]\npublic_url = \"{}://{}\"\n[upstreams.app]\nurl = \"http://127.0.0.1:9/\"\n[sources.s]\npath = \"{}\"\n\
-         upstream = \"app\"\nsecrets = [{secrets}]\nsettings = {{ {settings} }}\nallow_weak_secret = true\n{rules}\n",
+         upstream = \"app\"\nsecrets = [{secrets}]\n{settings}\nallow_weak_secret = true\n{rules}\n",
         url.scheme_str().unwrap(),
         url.authority().unwrap(),
         url.path(),
@@ -105,7 +106,7 @@ fn strength(source: &Source, received: Received) -> Option<Strength> {
     let at = received.at;
     match source.enter(received, at) {
         Entry::Admitted(authentic, _) => Some(authentic.strength()),
-        Entry::Greeted(_) | Entry::Refused(..) => None,
+        Entry::Denied(..) | Entry::Greeted(_) | Entry::Refused(..) => None,
     }
 }
 
@@ -179,6 +180,11 @@ fn what_protects_nothing_is_refused() {
         ),
         ("[[sources.s.auth]]\nkind = \"basic\"".to_owned(), "it must be `user:password`"),
         ("[[sources.s.auth]]\nkind = \"ed25519\"\nsignature.from = \"header:x-a\"".to_owned(), "not a PEM public key"),
+        (format!("events.forms = true\ndelivery.batch = \"array\"\n{HMAC}"), "a form cannot stand in an array"),
+        (
+            format!("settings.version = 1\n{}", hmac("when = { equal = [\"setting:version\", \"2\"] }")),
+            "no rule of the source applies",
+        ),
         (
             "[[sources.s.auth]]\nkind = \"ecdsa\"\nhash = \"sha512\"\nsignature.from = \"header:x-a\"".to_owned(),
             "no choice of hashes",
@@ -212,7 +218,7 @@ fn verdict(rules: &str, secret: &str, lines: &[(&str, &str)], body: &str) -> &'s
     match source.enter(received, at) {
         Entry::Admitted(..) => "ok",
         Entry::Greeted(_) => "greeted",
-        Entry::Refused(refusal, _) => refusal.as_str(),
+        Entry::Denied(refusal, _) | Entry::Refused(refusal, _) => refusal.as_str(),
     }
 }
 
@@ -330,8 +336,8 @@ fn w_18_tokens_do_not_choose() {
     let (unsigned, _) = good.rsplit_once('.').unwrap();
     for (token, expected) in [
         (good.clone(), "ok"),
-        (lifetime("exp", NOW - 59), "ok"),
-        (lifetime("exp", NOW - 60), "timestamp_stale"),
+        (lifetime("exp", NOW + 1), "ok"),
+        (lifetime("exp", NOW), "timestamp_stale"),
         (lifetime("nbf", NOW + 60), "ok"),
         (lifetime("nbf", NOW + 61), "timestamp_future"),
         (jwt(head, r#"{"iss":"them","exp":"never"}"#), "auth_malformed"),
@@ -404,4 +410,58 @@ fn w_38_a_detached_signature_is_over_the_body() {
     ] {
         assert_eq!(verdict(rules, SECRET, &[("x-jws", token.as_str())], "{}"), expected, "{token}");
     }
+}
+
+#[test]
+fn w_18_rsa_is_padded_as_it_must_be() {
+    let rsa: BTreeMap<String, String> = serde_json::from_str(include_str!("schemes/rsa.json")).unwrap();
+    let rules = |form: &str| {
+        let signature = format!("signature = {{ from = \"header:x-a\", encoding = \"base64\"{form} }}");
+        format!("[[sources.s.auth]]\nkind = \"rsa\"\nkey.decode = \"pem\"\n{signature}")
+    };
+    let (pkcs1, pss) = (rules(""), rules(", form = \"pss\""));
+    for (rules, signature, expected) in [
+        (&pkcs1, "pkcs1", "ok"),
+        (&pkcs1, "pss", "auth_mismatch"),
+        (&pss, "pss", "ok"),
+        (&pss, "pkcs1", "auth_mismatch"),
+        (&pss, "pss_without_salt", "auth_mismatch"),
+    ] {
+        assert_eq!(verdict(rules, &rsa["key"], &[("x-a", &rsa[signature])], "{}"), expected, "{signature}");
+        assert_ne!(verdict(rules, &rsa["key"], &[("x-a", &rsa[signature])], "{ }"), "ok", "{signature}");
+    }
+    let jwt = |algorithm: &str| {
+        format!(
+            "[[sources.s.auth]]\nkind = \"jwt\"\nalgorithms = \"{algorithm}\"\nkey.decode = \"pem\"\n\
+             signature.from = \"header:x-a\""
+        )
+    };
+    assert_eq!(verdict(&jwt("PS256"), &rsa["key"], &[("x-a", &rsa["token"])], "{}"), "ok");
+    assert_eq!(verdict(&jwt("RS256"), &rsa["key"], &[("x-a", &rsa["token"])], "{}"), "auth_mismatch");
+    refused(&format!("{pss}\nhash = \"sha1\""), &rsa["key"], "SHA-1 is not taken");
+    let hmac = "[[sources.s.auth]]\nkind = \"ecdsa\"\nsignature = { from = \"header:x-a\", form = \"pss\" }";
+    refused(hmac, SECRET, "has no such form");
+}
+
+#[test]
+fn w_51_a_request_names_its_secret() {
+    let rules = "[[sources.s.auth]]\nkind = \"hmac\"\nsignature.from = \"header:x-a\"\n\
+                 key.chosen_by = \"header:x-key\"\n\
+                 secrets = [{ name = \"one\", value = \"a-secret-of-a-good-length\" }, { name = \"two\", value = \"another-secret-of-a-length\" }]";
+    let right = HEXLOWER.encode(&signed(SECRET, "{}"));
+    let other = HEXLOWER.encode(&signed("another-secret-of-a-length", "{}"));
+    for (lines, expected) in [
+        (vec![("x-a", right.as_str()), ("x-key", "one")], "ok"),
+        (vec![("x-a", other.as_str()), ("x-key", "two")], "ok"),
+        (vec![("x-a", right.as_str()), ("x-key", "two")], "auth_mismatch"),
+        (vec![("x-a", right.as_str()), ("x-key", "three")], "auth_mismatch"),
+        (vec![("x-a", right.as_str()), ("x-key", "")], "auth_mismatch"),
+        (vec![("x-a", right.as_str())], "auth_missing"),
+        (vec![("x-a", right.as_str()), ("x-key", "one"), ("x-key", "one")], "auth_ambiguous"),
+    ] {
+        assert_eq!(verdict(rules, SECRET, &lines, "{}"), expected, "{lines:?}");
+    }
+    let nameless =
+        "[[sources.s.auth]]\nkind = \"hmac\"\nsignature.from = \"header:x-a\"\nkey.chosen_by = \"header:x-key\"";
+    refused(nameless, SECRET, "has no name that a request could choose it by");
 }

@@ -5,7 +5,7 @@ use std::{collections::HashMap, fs, path::PathBuf};
 
 use bytes::Bytes;
 use hooksieve::stages::{
-    json::{Document, Limits, Pointer, Value},
+    json::{Document, Limits, Path, Pointer, Value},
     schema::{Schema, Violation, Warning},
     split::{Envelope, split},
 };
@@ -66,8 +66,11 @@ impl Sender {
             }
         }
         let is_batch = self.preset["envelope"]["shape"] == "array-or-object";
-        let batch =
-            split(document, &Envelope { split: is_batch.then(Pointer::default), ..Envelope::default() }).unwrap();
+        let batch = split(
+            document,
+            &Envelope { split: is_batch.then(Path::default).into_iter().collect(), ..Envelope::default() },
+        )
+        .unwrap();
         let bad = sample["element"].as_u64().unwrap_or(0);
         for (index, event) in (0..).zip(batch.events()) {
             let found = self.judge(event.value());

@@ -15,11 +15,12 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("secret", &[]),
     ("presets", &[]),
     ("stages", &["secret"]),
-    ("state", &["clock", "fault", "stages"]),
+    ("state", &["clock", "fault", "secret", "stages"]),
     ("upstream", &[]),
+    ("fetch", &["stages", "upstream"]),
     ("telemetry", &["stages"]),
     ("server", &["clock", "stages"]),
-    ("gateway", &["clock", "fault", "server", "stages", "state", "telemetry", "upstream"]),
+    ("gateway", &["clock", "fault", "fetch", "secret", "server", "stages", "state", "telemetry", "upstream"]),
     ("admin", &["server", "stages", "telemetry"]),
     ("config", &["gateway", "secret", "server", "stages", "state", "telemetry", "upstream"]),
     ("fuzzing", &["app", "gateway", "clock", "config", "secret", "stages", "state"]),
@@ -33,6 +34,7 @@ const BELOW_CLI: &[&str] = &[
     "clock",
     "config",
     "fault",
+    "fetch",
     "gateway",
     "presets",
     "secret",
@@ -81,6 +83,13 @@ const STATUS: &[(&str, &str)] = &[
 
 /// What must not come into the tree (`deny.toml` gives the reasons, and covers more).
 const BANNED: &[&str] = &["aws-lc-rs", "aws-lc-sys", "native-tls", "openssl", "openssl-sys", "p256", "rsa"];
+
+/// Types that hold keys, or what is made with them: compared by `subtle::ConstantTimeEq`, or not at all.
+const SECRET_TYPES: &[&str] = &["Fingerprint", "Key", "Secret", "Tag", "Verifying"];
+
+/// What values are called that nobody can make who does not know a secret.
+const SECRET_VALUES: &[&str] =
+    &["bytes", "digest", "expose", "fingerprint", "hmac", "mac", "secret", "signature", "tag", "token"];
 
 const LINES_MAX: usize = 500;
 
@@ -142,6 +151,67 @@ fn one_crypto_provider() {
     let banned = |name: &&&str| lock.contains(&format!("\nname = \"{name}\"\n"));
     let complaints: Vec<_> = BANNED.iter().filter(banned).map(|name| format!("Cargo.lock: `{name}`")).collect();
     finish(&complaints, "see deny.toml");
+}
+
+/// `==` stops at the first byte that differs, and the time it takes says which one that was. `benches/timing.rs` measures.
+#[test]
+fn w_41_secrets_are_compared_in_constant_time() {
+    let mut complaints = Vec::new();
+    let of_secrets = |file: &Source| {
+        let is_stage = file.name.starts_with("src/stages/") && !file.name.starts_with("src/stages/json/");
+        is_stage || file.name == "src/secret.rs"
+    };
+    for file in sources().iter().filter(|file| of_secrets(file)) {
+        for (line, what) in unequal_times(&file.code()) {
+            complaints.push(format!("{}:{line}: {what}", file.name));
+        }
+    }
+    finish(&complaints, "a `Secret` has no `==`; keys and what is made with them are compared with `ct_eq`");
+}
+
+/// Every line where a type of secrets gets an `==`, or a value of them is compared with one.
+fn unequal_times(code: &str) -> Vec<(usize, String)> {
+    let mut found = Vec::new();
+    let mut derived = false;
+    for (number, line) in code.lines().enumerate() {
+        let words: Vec<&str> = line.split(|letter| !is_word(letter)).filter(|word| !word.is_empty()).collect();
+        let is_derived = derived;
+        derived = line.contains("derive(") && line.contains("PartialEq") || derived && line.starts_with('#');
+        let named = words.iter().skip_while(|word| !["struct", "enum", "for"].contains(word)).nth(1);
+        if (is_derived || line.contains("impl PartialEq")) && named.is_some_and(|name| SECRET_TYPES.contains(name)) {
+            found.push((number + 1, "such a type has no `==`".to_owned()));
+        }
+        for (at, operator) in line.match_indices(" == ").chain(line.match_indices(" != ")) {
+            let left = line[..at].rsplit(char::is_whitespace).next().unwrap_or_default();
+            let right = line[at + operator.len()..].split(char::is_whitespace).next().unwrap_or_default();
+            for operand in [left, right].into_iter().filter(|operand| !operand.contains('"')) {
+                let value = operand.split('[').next().unwrap_or_default();
+                let last = value.split(|letter| !is_word(letter)).rfind(|word| !word.is_empty());
+                if last.is_some_and(|word| SECRET_VALUES.contains(&word.trim_end_matches('s'))) || last == Some("bytes")
+                {
+                    found.push((number + 1, format!("`{operand}` is compared with `==`")));
+                }
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn comparisons_of_secrets_are_found_in_every_form() {
+    for (code, count) in [
+        ("if sent == tag.bytes[..tag.length] {", 1),
+        ("signatures.iter().any(|signature| *signature == expected)", 1),
+        ("let right = secret.expose() != value;", 1),
+        ("if (digests == *known) && token.signature.len() == length {", 1),
+        ("#[derive(Clone, PartialEq)]\n#[must_use]\npub struct Fingerprint([u8; 32]);", 1),
+        ("impl PartialEq for Secret {", 1),
+        ("#[derive(Clone, PartialEq)]\npub struct Window;\npub struct Key;", 0),
+        ("named.key.algorithm == token.algorithm && key.is_ok()", 0),
+        ("prefix == \"token\"", 0),
+    ] {
+        assert_eq!(unequal_times(code).len(), count, "{code}: {:?}", unequal_times(code));
+    }
 }
 
 struct Source {

@@ -16,14 +16,19 @@ macro_rules! println {
     }};
 }
 
+mod capture;
 mod check;
 mod demo;
+pub mod explain;
 mod presets;
+mod private_key;
 mod run;
 mod sample;
+mod secrets;
 mod send;
 mod sender;
 mod test;
+mod vectors;
 mod wire;
 
 use std::{
@@ -86,9 +91,35 @@ Examples:
   hooksieve send cakewalk --event test --to http://gateway.internal:8080
   hooksieve send elan --break signature --count 3
   hooksieve send acme --body order.json --curl
+  hooksieve send wise --make-key wise.key > wise.pub
+  hooksieve send wise --key wise.key
+
+A sender that signs with a private key takes one: --make-key makes a throw-away pair and prints the public half in the
+form that the source's secrets have; put that into the configuration, and sign with --key.
 
 The exit code is 0 when every answer is 2xx; with --break, when what was sent is refused as it should be.")]
     Send(send::Options),
+    /// Walk a captured request through the configuration, and find the mistake that made it fail
+    #[command(after_help = "\
+Examples:
+  hooksieve explain acme --request captured.http
+  hooksieve explain acme --request session.har --entry 3
+  hooksieve explain acme --request captured.http --now 2026-11-21T12:00:00Z --format json
+
+Says of each step what it looked at and why it refused, what later steps would have said, and, by trying, which common
+mistake (a newline in the secret, another encoding, a body that was written again) explains a signature that is wrong.
+It sends nothing, and prints no secret, no computed signature and no body.
+The exit code is 0 when the request is accepted, 1 when it is refused.")]
+    Explain(explain::Options),
+    /// List the secrets that senders handed over, and confirm or forget them
+    #[command(after_help = "\
+Examples:
+  hooksieve secrets
+  hooksieve secrets confirm asana 3f0a7c12
+  hooksieve secrets forget asana
+
+The digits are those of the secret's SHA-256, from what the sender itself showed you: printf %s SECRET | sha256sum")]
+    Secrets(secrets::Options),
     /// Run recorded requests through the configuration language, at the time they were recorded
     #[command(after_help = "Example: hooksieve test vectors/elan.json\n\nEnds with `N passed, M failed`.")]
     Test(test::Options),
@@ -118,6 +149,8 @@ pub fn main() -> ExitCode {
         Command::Check(options) => check::check(&options),
         Command::Presets(options) => presets::presets(&options),
         Command::Demo(options) => demo::demo(&options),
+        Command::Explain(options) => explain::explain(&options),
+        Command::Secrets(options) => secrets::secrets(&options),
         Command::Send(options) => send::send(&options),
         Command::Test(options) => test::test(&options),
     };
@@ -154,6 +187,12 @@ fn complain(found: &Diagnostics) {
 fn usage(problem: &str) -> u8 {
     eprintln!("{problem}");
     USAGE
+}
+
+/// Said of a source that is not in the configuration.
+fn no_such_source(compiled: &Compiled, name: &str) -> String {
+    let known: Vec<_> = compiled.senders.keys().map(String::as_str).collect();
+    format!("there is no source {name:?}\n  help: there are {}", known.join(", "))
 }
 
 /// Rows under headings, as wide as they must be.

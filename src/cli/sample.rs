@@ -3,17 +3,21 @@
 use std::fmt::Write as _;
 
 use data_encoding::HEXLOWER;
-use http::HeaderName;
+use http::{HeaderName, header::CONTENT_TYPE};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::{
     gateway::source::Source,
     presets,
+    secret::Secret,
     stages::{
-        json::Pointer,
+        authenticate::Rule,
+        json::{Path, Pointer},
         recognize::{Pattern, Recognizer},
-        selector::{Place, Selector},
+        schemes::{Scheme, signed::Signed},
+        selector::{Place, Selector, Transform},
+        template::Template,
     },
 };
 
@@ -39,16 +43,33 @@ impl Sample {
         Some(Self { body: compact(&body), headers: Vec::new() })
     }
 
-    /// The least that the source can recognise: a type and an identity, where it looks for them.
-    pub(super) fn least(source: &Source, event_type: Option<&str>) -> Result<Self, String> {
+    /// The least that the source can recognise: a type and an identity, where it looks for them. Where its rules look
+    /// into a form, it is a form.
+    pub(super) fn least(
+        source: &Source,
+        rules: &[(Rule, Option<Secret>)],
+        event_type: Option<&str>,
+    ) -> Result<Self, String> {
+        if rules.iter().any(|(rule, _)| wants_form(&rule.scheme)) {
+            let content_type = "application/x-www-form-urlencoded".to_owned();
+            return Ok(Self { body: "sample=${hex}".to_owned(), headers: vec![(CONTENT_TYPE, content_type)] });
+        }
         let recognizer = &source.recognizer;
+        // What is signed is made up by whoever signs, and what has a default need not be there.
+        let is_signed = |selector: &Selector| {
+            let has_default = selector.transforms.iter().any(|it| matches!(it, Transform::Default(_)));
+            let mut signed = rules.iter().flat_map(|(rule, _)| selectors(&rule.scheme));
+            has_default || signed.any(|part| part.place == selector.place)
+        };
         let mut sample = Self { body: String::new(), headers: Vec::new() };
         let mut event = Value::Object(Map::new());
-        for selector in recognizer.identity.iter().chain(recognizer.types.first()) {
+        for selector in recognizer.identity.iter().take(1).flatten().chain(recognizer.types.first()) {
             let is_type = recognizer.types.contains(selector);
             let value = if is_type { some_type(source, event_type) } else { "evt_${hex}".to_owned() };
             match &selector.place {
-                Place::Header(name) if !sample.headers.iter().any(|(known, _)| known == name) => {
+                Place::Header(name)
+                    if !is_signed(selector) && !sample.headers.iter().any(|(known, _)| known == name) =>
+                {
                     sample.headers.push((name.clone(), value));
                 }
                 Place::Json(pointer) => put(&mut event, pointer, Value::from(value))?,
@@ -59,7 +80,10 @@ impl Sample {
                 | Place::Form(_)
                 | Place::Header(_)
                 | Place::Headers(_)
+                | Place::Joined(_)
+                | Place::KeyId
                 | Place::Method
+                | Place::Name(..)
                 | Place::Path
                 | Place::Query(_)
                 | Place::RawQuery
@@ -67,20 +91,54 @@ impl Sample {
                 | Place::Signature(_)
                 | Place::Text(_)
                 | Place::Type
-                | Place::Url => {}
+                | Place::Url
+                | Place::Whole(_) => {}
             }
         }
-        if let Some(pointer) = &source.envelope.unwrap {
+        if let Some(path) = &source.envelope.unwrap {
             let inner = std::mem::replace(&mut event, Value::Object(Map::new()));
-            put(&mut event, pointer, inner)?;
+            put(&mut event, &path.example(), inner)?;
         }
-        if let Some(pointer) = source.envelope.split.as_ref().filter(|pointer| !pointer.is_root()) {
+        if let Some(path) = source.envelope.split.first().filter(|path| !path.is_root()) {
             let inner = std::mem::replace(&mut event, Value::Object(Map::new()));
-            put(&mut event, pointer, Value::Array(vec![inner]))?;
+            put(&mut event, &path.example(), Value::Array(vec![inner]))?;
+        }
+        let is_batch = source.envelope.split.iter().any(Path::is_root);
+        if is_batch && rules.iter().any(|(rule, _)| wants_element(&rule.scheme)) {
+            event = Value::Array(vec![event]);
         }
         sample.body = event.to_string();
         Ok(sample)
     }
+}
+
+/// What a scheme looks at: the places of its credential, and the parts of its messages.
+fn selectors(scheme: &Scheme) -> Vec<&Selector> {
+    fn of<K>(scheme: &Signed<K>) -> Vec<&Selector> {
+        scheme.signature.from.iter().chain(scheme.messages.iter().flat_map(Template::selectors)).collect()
+    }
+    match scheme {
+        Scheme::Digest(scheme) => of(&scheme.signed),
+        Scheme::Hmac(scheme) => of(scheme),
+        Scheme::PublicKey(scheme) => of(scheme),
+        Scheme::Basic(_) | Scheme::Jose(_) | Scheme::None | Scheme::Token(_) => Vec::new(),
+    }
+}
+
+/// Whether it looks into a form, and into nothing else of the body.
+fn wants_form(scheme: &Scheme) -> bool {
+    let selectors = selectors(scheme);
+    let is_form = |selector: &&&Selector| {
+        matches!(selector.place, Place::Form(_)) || selector.transforms.contains(&Transform::SortedForm)
+    };
+    selectors.iter().any(|selector| is_form(&selector))
+        && !selectors.iter().any(|it| matches!(it.place, Place::Json(_)))
+}
+
+/// Whether it looks at the first element of a body that is an array.
+fn wants_element(scheme: &Scheme) -> bool {
+    let is_first = |place: &Place| matches!(place, Place::Raw(pointer) if pointer.tokens().next() == Some("0"));
+    selectors(scheme).iter().any(|selector| is_first(&selector.place))
 }
 
 /// JSON without the white space between its values, as programs send it: one line, and the order of keys as it was.

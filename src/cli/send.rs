@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{self, Write as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use clap::{Args, ValueEnum};
@@ -11,11 +11,20 @@ use http::Uri;
 
 use super::{
     ConfigFile, NO, USAGE, complain,
+    private_key::{self, PrivateKey},
     sender::{Draft, Expected, StandIn, unauthenticated},
     usage,
     wire::Door,
 };
-use crate::{app, clock::SystemClock, stages::receive::Received};
+use crate::{
+    app,
+    clock::SystemClock,
+    config::{
+        Environment,
+        raw::auth::{JoseAlgorithm, Kind, Rule},
+    },
+    stages::receive::Received,
+};
 
 /// What `send` can be told.
 #[derive(Args, Clone, Debug)]
@@ -39,6 +48,13 @@ pub(super) struct Options {
     /// Send there instead of the configuration's own listener; a path takes the place of the source's
     #[arg(long, value_name = "URL", value_parser = url)]
     to: Option<Uri>,
+    /// Sign with this private key (PEM, PKCS #8), for senders that sign with one
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+    /// Make a throw-away private key in this file, unless it is there, print its public half as the source takes it, and
+    /// send nothing
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["key", "event", "body", "broken", "to", "curl"])]
+    make_key: Option<PathBuf>,
     /// Print curl command lines that send the same, and send nothing
     #[arg(long)]
     curl: bool,
@@ -61,6 +77,15 @@ enum Break {
 
 /// Sends, and says whether every answer was as it should be.
 pub(super) fn send(options: &Options) -> u8 {
+    if let Some(file) = &options.make_key {
+        return match make_key(options, file) {
+            Ok(public) => {
+                println!("{public}");
+                0
+            }
+            Err(problem) => usage(&format!("error: {problem}")),
+        };
+    }
     let compiled = match options.file.load(false, &mut app::nowhere) {
         Ok((Some(compiled), _)) => compiled,
         Ok((None, found)) => {
@@ -70,12 +95,15 @@ pub(super) fn send(options: &Options) -> u8 {
         Err(problem) => return usage(&problem),
     };
     let Some(stand_in) = StandIn::of(&compiled, &options.source, &SystemClock) else {
-        let known: Vec<_> = compiled.senders.keys().map(String::as_str).collect();
-        return usage(&format!(
-            "error: there is no source {:?}\n  help: there are {}",
-            options.source,
-            known.join(", ")
-        ));
+        return usage(&format!("error: {}", super::no_such_source(&compiled, &options.source)));
+    };
+    let key = match options.key.as_deref().map(private_key::read).transpose() {
+        Ok(key) => key,
+        Err(problem) => return usage(&format!("error: {problem}")),
+    };
+    let stand_in = match &key {
+        Some(key) => stand_in.with_key(key),
+        None => stand_in,
     };
     let door = match (&options.to, compiled.listen.first()) {
         (Some(url), _) => Door::Url(url.clone()),
@@ -112,6 +140,47 @@ pub(super) fn send(options: &Options) -> u8 {
     outcome
 }
 
+/// The public half of a throw-away key, in the form in which the source takes its secrets. The configuration is read
+/// and not compiled: what it lacks is this very key.
+fn make_key(options: &Options, file: &Path) -> Result<String, String> {
+    let (config, name) = (&options.file.config, &options.source);
+    let text = super::read(config).map_err(|problem| problem.trim_start_matches("error: ").to_owned())?;
+    let raw = app::configuration(config, &text, &Environment::of_process()).raw;
+    let source = raw.as_ref().and_then(|raw| raw.sources.entries.get(name));
+    let source = source
+        .ok_or_else(|| format!("there is no source {name:?} that can be read\n  help: `hooksieve check` says why"))?;
+    let rule = source.auth.first().ok_or("the source does not say how its sender proves itself")?;
+    if !file.exists() {
+        let pem = PrivateKey::make(key_kind(rule))?;
+        private_key::write(file, &pem).map_err(|error| format!("cannot write {}: {error}", file.display()))?;
+    }
+    let public = private_key::read(file)?.public_as(rule.key.decode.value)?;
+    eprintln!(
+        "this is the public half of {}, for tests only: put it where `{}.secrets` is, then\n  hooksieve send {name} --key {}",
+        file.display(),
+        source.at.path(),
+        file.display()
+    );
+    Ok(public)
+}
+
+/// The kind of key that a rule's signatures are made with.
+fn key_kind(rule: &Rule) -> Kind {
+    match rule.algorithms.first().map(|algorithm| algorithm.value) {
+        Some(JoseAlgorithm::EdDsa) => Kind::Ed25519,
+        Some(JoseAlgorithm::Es256) => Kind::Ecdsa,
+        Some(
+            JoseAlgorithm::Ps256
+            | JoseAlgorithm::Ps384
+            | JoseAlgorithm::Ps512
+            | JoseAlgorithm::Rs256
+            | JoseAlgorithm::Rs384
+            | JoseAlgorithm::Rs512,
+        ) => Kind::Rsa,
+        Some(JoseAlgorithm::Hs256 | JoseAlgorithm::Hs384 | JoseAlgorithm::Hs512) | None => rule.kind.value,
+    }
+}
+
 impl Options {
     /// What is sent in one go, and what should be answered.
     fn requests(&self, stand_in: &StandIn<'_>) -> Result<Vec<(Received, Expected)>, String> {
@@ -125,7 +194,8 @@ impl Options {
             Some(Break::Json) => judged(stand_in, stand_in.cut(&draft)?),
             Some(Break::Duplicate) => {
                 let request = stand_in.sign(&draft)?;
-                vec![(request.clone(), Expected::Success), (request, Expected::Duplicate)]
+                let repeated = stand_in.repeated(&request);
+                vec![(request.clone(), Expected::Success), (request, repeated)]
             }
         })
     }

@@ -16,13 +16,23 @@ use crate::{
     },
     stages::{
         answer::Answer,
+        authenticate::Rule,
         json::{Document, Kind, Limits, Value},
         receive::{Client, Head, Received},
-        schemes::sign::Pen,
-        selector::{Facts, Place},
+        schemes::{
+            Scheme,
+            jose::{Jose, Payload},
+            sign::{Pen, Signer, TOKEN_LIFE, Unsignable},
+        },
+        selector::Facts,
+        split::Batch,
         words::{Refusal, Verdict},
     },
 };
+
+/// Said where a private key is missing.
+const KEY_HELP: &str = "`hooksieve send SOURCE --make-key FILE` makes a throw-away pair and prints what to configure; then \
+                        say `--key FILE`";
 
 /// Changes that are tried until one breaks the schema.
 const CHANGES_MAX: usize = 2_000;
@@ -32,6 +42,7 @@ pub(super) struct StandIn<'a> {
     pub(super) source: &'a Source,
     sender: &'a Sender,
     clock: &'a dyn Clock,
+    signer: Option<&'a dyn Signer>,
 }
 
 /// A request before it is signed.
@@ -53,14 +64,19 @@ impl<'a> StandIn<'a> {
     /// Of a source of the configuration; `None` when there is none of this name.
     pub(super) fn of(compiled: &'a Compiled, name: &str, clock: &'a dyn Clock) -> Option<Self> {
         let source = compiled.sources.iter().find(|source| &*source.name == name)?;
-        Some(Self { source, sender: compiled.senders.get(name)?, clock })
+        Some(Self { source, sender: compiled.senders.get(name)?, clock, signer: None })
+    }
+
+    /// The same with a private key, for schemes that take one.
+    pub(super) fn with_key(self, signer: &'a dyn Signer) -> Self {
+        Self { signer: Some(signer), ..self }
     }
 
     /// A fresh event of this type, or of any.
     pub(super) fn sample(&self, event_type: Option<&str>) -> Result<Draft, String> {
         let of_preset = self.sender.provider.as_deref().and_then(|preset| Sample::of_preset(preset, event_type));
         let is_own = of_preset.is_some();
-        let sample = of_preset.map_or_else(|| Sample::least(self.source, event_type), Ok)?;
+        let sample = of_preset.map_or_else(|| Sample::least(self.source, &self.sender.rules, event_type), Ok)?;
         let mut draft = self.text(&sample.body)?;
         for (name, value) in &sample.headers {
             let value = sample::fill(value, draft.0.at)?;
@@ -109,18 +125,31 @@ impl<'a> StandIn<'a> {
 
     /// The request, signed so long ago that it is stale.
     pub(super) fn stale(&self, draft: &Draft) -> Result<Received, String> {
-        let windows = self.sender.rules.iter().filter_map(|(rule, _)| rule.scheme.window());
-        let is_ours = |place: &Place| matches!(place, Place::Header(_) | Place::Query(_) | Place::Signature(_));
-        let past = windows.filter(|window| window.from.iter().any(|from| is_ours(&from.place))).map(|it| it.past).max();
-        let past = past.ok_or("the source checks no signed time that could be set back")?;
-        let at: Timestamp = draft.0.at - past - std::time::Duration::from_mins(1);
-        self.sign(&Draft(Received { at, ..draft.0.clone() }))
+        let age = |rule: &Rule| match (&rule.scheme, rule.scheme.window()) {
+            (_, Some(window)) => Some(window.past),
+            // A token says by itself until when it is good.
+            (Scheme::Jose(Jose { payload: Payload::Claims(_), .. }), None) => Some(TOKEN_LIFE),
+            _ => None,
+        };
+        let age = self.sender.rules.iter().filter_map(|(rule, _)| age(rule)).max();
+        let age = age.ok_or("the source checks no signed time that could be set back")?;
+        let at: Timestamp = draft.0.at - age - std::time::Duration::from_mins(2);
+        let stale = self.sign(&Draft(Received { at, ..draft.0.clone() }))?;
+        match self.source.enter(stale.clone(), self.clock.now().wall) {
+            Entry::Refused(Refusal::TimestampStale, _) => Ok(stale),
+            Entry::Admitted(..) | Entry::Denied(..) | Entry::Greeted(_) | Entry::Refused(..) => {
+                Err("the time that is signed is in the body, which is sent as it is".to_owned())
+            }
+        }
     }
 
-    /// The request with an end too early, signed all the same.
+    /// The request with an end too early, signed all the same; where the signature lies in the JSON, signed before.
     pub(super) fn cut(&self, draft: &Draft) -> Result<Received, String> {
-        let kept = draft.0.body.trim_ascii_end().len().saturating_sub(1);
-        self.sign(&Draft(Received { body: draft.0.body.slice(..kept), ..draft.0.clone() }))
+        let cut = |request: &Received| {
+            let kept = request.body.trim_ascii_end().len().saturating_sub(1);
+            Received { body: request.body.slice(..kept), ..request.clone() }
+        };
+        self.sign(&Draft(cut(&draft.0))).or_else(|_| Ok(cut(&self.sign(draft)?)))
     }
 
     /// The request with one value changed so that an event breaks its schema, signed all the same.
@@ -154,7 +183,8 @@ impl<'a> StandIn<'a> {
         let answered = |answer: Answer| Expected::Status(answer.status);
         let (authentic, _) = match self.source.enter(request.clone(), self.clock.now().wall) {
             Entry::Admitted(authentic, looked) => (authentic, looked),
-            Entry::Greeted(answer) => return answered(answer),
+            Entry::Denied(_, answer) => return answered(answer),
+            Entry::Greeted(welcome) => return answered(welcome.answer),
             Entry::Refused(refusal, _) => return answered(self.source.answers.refuse(refusal, None)),
         };
         if let Err(refusal) = self.source.split(&authentic)
@@ -166,6 +196,20 @@ impl<'a> StandIn<'a> {
             Some((_, Some(verdict))) => answered(self.source.answers.conclude(&[verdict], None)),
             Some((_, None)) | None => Expected::Success,
         }
+    }
+
+    /// What the source would answer when it has delivered the very same before: it may not tell repeats.
+    pub(super) fn repeated(&self, request: &Received) -> Expected {
+        let Entry::Admitted(authentic, _) = self.source.enter(request.clone(), self.clock.now().wall) else {
+            return Expected::Success;
+        };
+        let batch = self.source.split(&authentic);
+        let has_key = |batch: &Batch| {
+            let mut plans = batch.events().map(|event| self.source.plan(&authentic, event, None).0);
+            plans.any(|plan| plan.is_open() && plan.parcel.key.is_some())
+        };
+        let is_told = self.source.dedup.enabled && batch.is_ok_and(|batch| has_key(&batch));
+        if is_told { Expected::Duplicate } else { Expected::Success }
     }
 
     /// Whether an event of the request is not as it should be: whether it breaks a schema, and what then becomes of it.
@@ -194,8 +238,11 @@ impl<'a> StandIn<'a> {
 
     fn sign_as(&self, draft: &Draft, forge: bool) -> Result<Received, String> {
         let id = format!("msg_{}", sample::random()?);
-        let pen = Pen { public_url: &self.source.greeter.public_url, id: &id, forge };
-        pen.sign(&self.sender.rules, draft.0.clone()).map_err(|unsignable| unsignable.to_string())
+        let pen = Pen { public_url: &self.source.greeter.public_url, id: &id, forge, signer: self.signer };
+        pen.sign(&self.sender.rules, draft.0.clone()).map_err(|unsignable| match unsignable {
+            Unsignable::PublicKey => format!("{unsignable}\n  help: {}", KEY_HELP.replace("SOURCE", &self.source.name)),
+            unsignable => unsignable.to_string(),
+        })
     }
 }
 
@@ -246,3 +293,6 @@ fn collect<'a>(value: Value<'a>, take: &mut impl FnMut(Value<'a>)) {
 fn splice(body: &[u8], range: &Range<usize>, with: &str) -> Bytes {
     [&body[..range.start], with.as_bytes(), &body[range.end..]].concat().into()
 }
+
+#[cfg(test)]
+mod tests;

@@ -33,6 +33,14 @@ impl Environment {
         self.0.get(name).map(String::as_str)
     }
 
+    /// The same with one more variable.
+    #[must_use]
+    pub fn with(&self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        let mut all = self.0.clone();
+        all.insert(name.into(), value.into());
+        Self(all)
+    }
+
     /// The settings it makes. `file` is needed for the names the operator chose: a variable cannot spell `my-source`,
     /// so `MY_SOURCE` stands for it.
     pub(crate) fn layer(&self, file: &Layer, found: &mut Diagnostics) -> Layer {

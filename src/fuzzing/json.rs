@@ -7,7 +7,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Number, value::RawValue};
 
 use crate::stages::{
-    json::{Document, Fault, Kind, Limits, Malformed, Pointer, Value},
+    json::{Document, Fault, Kind, Limits, Malformed, Path, Value},
     split::{self, Envelope},
 };
 
@@ -79,7 +79,7 @@ fn assert_canonical(value: Value<'_>) {
 }
 
 fn assert_ranges(document: Document, data: &[u8]) {
-    let envelope = Envelope { split: Some(Pointer::default()), unwrap: None, elements_max: usize::MAX };
+    let envelope = Envelope { split: vec![Path::default()], elements_max: usize::MAX, ..Envelope::default() };
     let batch = split::split(document, &envelope).expect("any body is a batch of this envelope");
     let bare = serde_json::from_slice::<&RawValue>(data).map(|value| vec![value]);
     let expected = serde_json::from_slice::<Vec<&RawValue>>(data).or(bare).expect("it was read before");

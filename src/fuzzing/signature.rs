@@ -74,6 +74,7 @@ fn judge(items: bool, value: HeaderValue, key: Key) -> Result<(), Refusal> {
         messages: vec![Template::parse("{body}", &|_| None).expect("a constant")],
         window: None,
         keys: vec![Named { name: "fuzz".into(), until: None, key }],
+        chosen_by: None,
         strength: Strength::Verified,
     });
     let client = Client { address: None, known: false };

@@ -5,6 +5,7 @@ mod attempts;
 mod claim;
 mod deliver;
 pub mod dispatch;
+mod errands;
 mod generations;
 mod journal;
 mod keep;
@@ -38,10 +39,12 @@ pub use self::{
 use crate::{
     clock::Clock,
     fault,
+    fetch::keys::KeyStore,
     server::{Allowance, Handler},
     stages::{
         answer::{self, Answer},
         authenticate::Authentic,
+        greet::Welcome,
         receive::{Client, Head, Received},
         words::{Cause, Refusal, Verdict},
     },
@@ -61,6 +64,7 @@ pub struct Gateway {
     /// Where there is none, no source queues or sets aside.
     journal: Option<Journal>,
     clients: Arc<ClientLimit>,
+    keys: Arc<KeyStore>,
     clock: Arc<dyn Clock>,
     telemetry: Arc<Telemetry>,
     /// For requests that no source has a path for.
@@ -86,6 +90,8 @@ pub struct Opened {
 
 /// How a request ended.
 enum End {
+    /// A handshake proved nothing, and its sender wants an answer of its own then.
+    Denied(Refusal, Answer),
     /// A handshake was answered.
     Greeted(Answer),
     /// Refused as a whole; the seconds are for `Retry-After`.
@@ -101,6 +107,7 @@ impl Gateway {
         claims: Claims,
         journal: Option<Journal>,
         clients: ClientLimit,
+        keys: Arc<KeyStore>,
         clock: Arc<dyn Clock>,
         telemetry: Arc<Telemetry>,
     ) -> Self {
@@ -111,7 +118,7 @@ impl Gateway {
         let routes = sources.into_iter().map(route).collect();
         let nobody = telemetry.metrics.no_source();
         let (attempts, traces, clients) = (Arc::default(), TraceIds::default(), Arc::new(clients));
-        Self { routes, claims, journal, clients, clock, telemetry, nobody, attempts, traces }
+        Self { routes, claims, journal, clients, keys, clock, telemetry, nobody, attempts, traces }
     }
 
     /// Goes on with what another gateway remembers: attempts, and the budgets whose settings are the same.
@@ -158,7 +165,7 @@ impl Gateway {
         received: Received,
         record: &mut Record,
     ) -> Result<(Authentic, Vec<Plan>), End> {
-        let authentic = self.authenticate(source, received, record)?;
+        let authentic = self.authenticate(source, received, record).await?;
         if authentic.head().method != Method::POST {
             // Other methods are let in for the sake of handshakes; no event comes with them (W-48).
             return Err(End::Refused(Refusal::Method, None));
@@ -172,20 +179,26 @@ impl Gateway {
             record.verdicts = vec![Verdict::Handshake; plans.len()];
             return Err(End::Greeted(answer));
         }
-        self.limit_events(source, &authentic, &plans, record).await?;
+        self.limit_events(source, &plans, record).await?;
         Ok((authentic, plans))
     }
 
-    fn authenticate(&self, source: &Source, received: Received, record: &mut Record) -> Result<Authentic, End> {
+    async fn authenticate(&self, source: &Source, received: Received, record: &mut Record) -> Result<Authentic, End> {
         let now = self.clock.now();
-        let entry = source.enter(received, now.wall);
+        let published = self.published(source, &received, now).await;
+        let entry = source.enter_with(received, &published, now.wall);
         record.timings.authenticate = Some(self.since(now.steady));
         match entry {
             Entry::Admitted(authentic, looked) => {
                 record.authentic(&authentic, looked);
                 Ok(authentic)
             }
-            Entry::Greeted(answer) => Err(End::Greeted(answer)),
+            Entry::Denied(refusal, answer) => Err(End::Denied(refusal, answer)),
+            Entry::Greeted(Welcome { chore: None, answer }) => Err(End::Greeted(answer)),
+            Entry::Greeted(Welcome { chore: Some(chore), answer }) => match self.chore(source, &chore).await {
+                Ok(()) => Err(End::Greeted(answer)),
+                Err(refusal) => Err(End::Refused(refusal, None)),
+            },
             Entry::Refused(refusal, looked) => {
                 record.looked = looked;
                 Err(End::Refused(refusal, None))
@@ -202,15 +215,9 @@ impl Gateway {
     }
 
     /// Charged one per event, in the bucket that the event's own values name.
-    async fn limit_events(
-        &self,
-        source: &Source,
-        authentic: &Authentic,
-        plans: &[Plan],
-        record: &mut Record,
-    ) -> Result<(), End> {
+    async fn limit_events(&self, source: &Source, plans: &[Plan], record: &mut Record) -> Result<(), End> {
         let Some(limit) = source.limit.as_ref().filter(|limit| !limit.by.is_empty()) else { return Ok(()) };
-        for (key, events) in limit.charges(authentic, plans) {
+        for (key, events) in Limit::charges(plans) {
             self.take(source, limit, key, events, record).await?;
         }
         Ok(())
@@ -340,6 +347,14 @@ impl Gateway {
         self.telemetry.request(metrics, &record.access(metrics, answer, now), now);
     }
 
+    /// A guess costs its client.
+    fn refused(&self, client: &Client, refusal: Refusal, record: &mut Record) {
+        if answer::is_authentication(refusal) {
+            self.charge(client, refusal, self.clock.now().steady);
+        }
+        record.end(refusal.into(), Reason::Refusal(refusal));
+    }
+
     /// From what happened to what the sender is told, and into the record.
     fn conclude(&self, source: &Source, client: Client, end: &End, record: &mut Record) -> Answer {
         match end {
@@ -347,11 +362,12 @@ impl Gateway {
                 record.end(Outcome::Handshake, Reason::None);
                 answer.clone()
             }
+            End::Denied(refusal, answer) => {
+                self.refused(&client, *refusal, record);
+                answer.clone()
+            }
             &End::Refused(refusal, retry_after) => {
-                if answer::is_authentication(refusal) {
-                    self.charge(&client, refusal, self.clock.now().steady);
-                }
-                record.end(refusal.into(), Reason::Refusal(refusal));
+                self.refused(&client, refusal, record);
                 match refusal {
                     Refusal::Method => Answer::method_not_allowed(&source.methods()),
                     refusal => source.answers.refuse(refusal, retry_after),

@@ -1,6 +1,6 @@
 //! What is to happen to one event, before anybody is asked for it.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -14,7 +14,7 @@ use crate::{
         split::Event,
         words::{Cause, Verdict},
     },
-    state::key::{Digest, EventKey, OrderKey},
+    state::key::{BucketKey, Digest, EventKey, OrderKey},
 };
 
 /// An event, and what is to happen to it.
@@ -54,6 +54,8 @@ pub struct Parcel {
     pub batch: Option<(usize, usize)>,
     /// Whether the event is all there is in the body.
     pub is_whole_body: bool,
+    /// The bucket that it is charged to, where the source's limit is divided.
+    pub bucket: Option<BucketKey>,
     /// What it must not overtake on its way from the journal.
     pub order: Option<OrderKey>,
     /// Where it goes.
@@ -63,14 +65,15 @@ pub struct Parcel {
 impl Source {
     /// What is to happen to one event: its own test, its type, its filters, its schema, its identity, in this order.
     pub fn plan(&self, authentic: &Authentic, event: Event<'_>, size: Option<usize>) -> (Plan, Option<Answer>) {
-        let document = OnceLock::new();
-        let facts = Facts { event: Some(event.value()), ..Facts::of(authentic.received(), "", &document) };
+        let received = authentic.received();
+        let document = authentic.document();
+        let facts = Facts { event: Some(event.value()), root: Some(event.root()), ..Facts::of(received, "", document) };
         let event_type = self.recognizer.event_type(&facts);
         let names = event_type.as_ref().map(|known| (known.name.as_ref(), known.sent.as_ref()));
         let mut parcel = self.parcel(&facts, names.map(|(_, sent)| sent), event, size);
-        if let Some(Ok(answer)) = self.greeter.event(authentic.received(), event.value()) {
+        if let Some(Ok(welcome)) = self.greeter.event(authentic, event.value()) {
             let fate = Fate::Decided(Verdict::Handshake);
-            return (Plan { parcel, fate, offence: None }, Some(answer));
+            return (Plan { parcel, fate, offence: None }, Some(welcome.answer));
         }
         let known = self.recognizer.knows(event_type.as_ref());
         let unwanted = || {
@@ -103,7 +106,8 @@ impl Source {
     }
 
     fn parcel(&self, facts: &Facts<'_>, event_type: Option<&str>, event: Event<'_>, size: Option<usize>) -> Parcel {
-        let bytes = event.bytes();
+        // In an array there is JSON, also where it came in a form.
+        let bytes = if self.delivery.as_array { event.value().bytes() } else { event.bytes() };
         let digest = Digest::of(&bytes);
         let key = match (self.recognizer.identity(facts), self.dedup.on_missing) {
             (Some(parts), _) => Some(EventKey::new(&self.name, parts.iter().map(Vec::as_slice))),
@@ -115,7 +119,8 @@ impl Source {
             digest,
             event_type: event_type.map(str::to_owned),
             batch: size.map(|size| (event.index() + 1, size)),
-            is_whole_body: bytes.len() == facts.received.body.len(),
+            is_whole_body: event.is_whole_body() && !self.delivery.as_array,
+            bucket: self.bucket(&Facts { event_type, ..facts.clone() }),
             order: self.order(facts),
             target: self.target(event_type),
             bytes,
@@ -132,19 +137,43 @@ impl Source {
         Some(OrderKey::new(&self.name, values.iter().map(AsRef::as_ref)))
     }
 
+    /// The bucket that an event is charged to, where the source's limit is divided.
+    fn bucket(&self, facts: &Facts<'_>) -> Option<BucketKey> {
+        self.limit.as_ref().filter(|limit| !limit.by.is_empty()).map(|limit| limit.bucket(facts))
+    }
+
     /// An identity for an event whose repeats cannot be told: no other event has it.
     pub fn unique_key(&self, traceparent: &str, parcel: &Parcel) -> EventKey {
         let position = parcel.batch.map_or(0, |(position, _)| position).to_be_bytes();
         EventKey::new(&self.name, [traceparent.as_bytes(), &position])
     }
 
+    /// The verdict of an event for which everything that is tried succeeds.
+    pub fn hoped_for(&self, plan: &Plan) -> Verdict {
+        match plan.fate {
+            Fate::Decided(verdict) => verdict,
+            Fate::Deliver if self.queues() => Verdict::Queue,
+            Fate::Deliver => Verdict::Forward,
+            Fate::SetAside(cause) => Verdict::Quarantine(cause),
+        }
+    }
+
     /// The whole body as one event of unknown kind: for sources that only observe.
     pub fn opaque(&self, authentic: &Authentic) -> Plan {
         let (bytes, digest) = (authentic.body().clone(), Digest::of(authentic.body()));
         let key = Some(EventKey::of_bytes(&self.name, &digest));
-        let target = self.target(None);
-        let parcel =
-            Parcel { key, digest, event_type: None, bytes, batch: None, is_whole_body: true, order: None, target };
+        let bucket = self.bucket(&Facts::of(authentic.received(), "", authentic.document()));
+        let parcel = Parcel {
+            key,
+            digest,
+            event_type: None,
+            bytes,
+            batch: None,
+            is_whole_body: true,
+            bucket,
+            order: None,
+            target: self.target(None),
+        };
         Plan { parcel, fate: Fate::Deliver, offence: None }
     }
 

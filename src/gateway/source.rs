@@ -1,35 +1,30 @@
 //! A source as it runs: the settings of every stage, and what they make of one event.
 
-use std::{
-    net::IpAddr,
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use http::{HeaderName, HeaderValue, Method, header::CONTENT_TYPE};
 use ipnet::IpNet;
 use jiff::Timestamp;
 
-use super::{
-    dispatch::Retry,
-    plan::{Parcel, Plan},
-};
+use super::{dispatch::Retry, plan::Plan};
 use crate::{
     stages::{
         answer::{Answer, AnswerPolicy},
         authenticate::{Authentic, Authenticator, Rejection},
         check::{Checker, Policy},
-        greet::{Greeter, Greeting},
-        json::{Document, Limits},
+        greet::{Denial, Greeter, Greeting, Welcome},
         receive::{Client, Received},
         recognize::{Pattern, Recognizer},
-        schemes::Looked,
+        schemes::{
+            Looked,
+            published::{Published, Wanted},
+        },
         selector::{Facts, Selector},
-        split::{self, Batch, Envelope},
+        split::{Batch, Envelope},
         vouch::Voucher,
         words::Refusal,
     },
-    state::{key::BucketKey, limits::SourceLimit},
+    state::{key::BucketKey, learned::Keepsake, limits::SourceLimit},
     upstream::Upstream,
 };
 
@@ -56,6 +51,8 @@ pub struct Source {
     pub authenticator: Authenticator,
     /// How tests of the sender are answered.
     pub greeter: Greeter,
+    /// Where a secret is kept that its sender hands over, if it may.
+    pub learned: Option<Keepsake>,
     /// The source's own limit.
     pub limit: Option<Limit>,
     /// How events are packed.
@@ -189,12 +186,13 @@ impl std::fmt::Debug for Target {
 
 /// How a request gets in, or does not.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "it lives for one step, and most requests are admitted")]
 pub enum Entry {
     /// Its sender is proved, and it is no handshake.
     Admitted(Authentic, Looked),
+    /// It looks like a handshake and proves nothing, and its sender wants this answer then.
+    Denied(Refusal, Answer),
     /// It is a handshake, and this answers it.
-    Greeted(Answer),
+    Greeted(Welcome),
     /// It is refused; what was looked at, if anything was.
     Refused(Refusal, Option<Looked>),
 }
@@ -245,22 +243,48 @@ impl Source {
         self.allow.is_empty() || client.address.as_ref().is_some_and(inside)
     }
 
+    /// What has to be fetched before the request can be authenticated: nothing, where a handshake comes first.
+    pub fn wants(&self, received: &Received, now: Timestamp) -> Vec<Wanted> {
+        if self.authenticator.fetches() && self.greeter.before(received, now).is_none() {
+            self.authenticator.wants(received)
+        } else {
+            Vec::new()
+        }
+    }
+
     /// Authenticates and greets. Some handshakes come before authentication, most after it, and one takes the place of
     /// a signature that is missing: a body made of the sender's test alone, where the operator allows that.
     pub fn enter(&self, received: Received, now: Timestamp) -> Entry {
+        self.enter_with(received, &Published::default(), now)
+    }
+
+    /// The same, with what was fetched of what it [wants](Self::wants).
+    pub fn enter_with(&self, received: Received, published: &Published, now: Timestamp) -> Entry {
         if let Some(greeting) = self.greeter.before(&received, now) {
-            return greeting.into();
+            return self.entry(greeting);
         }
-        match self.authenticator.admit(received, now) {
+        match self.authenticator.admit_with(received, published, now) {
             Ok((authentic, looked)) => match self.greeter.after(&authentic) {
-                Some(greeting) => greeting.into(),
+                Some(greeting) => self.entry(greeting),
                 None => Entry::Admitted(authentic, looked),
             },
             Err(rejection) => {
                 let Rejection { refusal, looked, received } = *rejection;
                 let unsigned =
                     (refusal == Refusal::AuthMissing).then(|| self.greeter.unsigned(&received, &self.envelope));
-                unsigned.flatten().map_or(Entry::Refused(refusal, Some(looked)), Entry::from)
+                unsigned.flatten().map_or(Entry::Refused(refusal, Some(looked)), |greeting| self.entry(greeting))
+            }
+        }
+    }
+
+    fn entry(&self, greeting: Greeting) -> Entry {
+        match greeting {
+            Ok(answer) => Entry::Greeted(answer),
+            Err(Denial { refusal, status: None }) => Entry::Refused(refusal, None),
+            Err(Denial { refusal, status: Some(status) }) => {
+                let allow = Answer::method_not_allowed(&self.methods());
+                let answer = if status == allow.status { allow } else { self.refuse(refusal, None) };
+                Entry::Denied(refusal, Answer { status, ..answer.quiet() })
             }
         }
     }
@@ -270,24 +294,15 @@ impl Source {
         if !self.media_types.take(authentic.head().headers.get(CONTENT_TYPE)) {
             return Err(Refusal::MediaType);
         }
-        let document = Document::parse(authentic.body().clone(), &Limits::default())
-            .map_err(|malformed| malformed.fault.refusal())?;
-        Ok(split::split(document, &self.envelope)?)
-    }
-}
-
-impl From<Greeting> for Entry {
-    fn from(greeting: Greeting) -> Self {
-        greeting.map_or_else(|refusal| Self::Refused(refusal, None), Self::Greeted)
+        self.envelope.read(authentic.received())
     }
 }
 
 impl Limit {
     /// How many events each bucket is charged for, in the order the buckets first occur.
-    pub fn charges(&self, authentic: &Authentic, plans: &[Plan]) -> Vec<(BucketKey, u32)> {
+    pub fn charges(plans: &[Plan]) -> Vec<(BucketKey, u32)> {
         let mut charges: Vec<(BucketKey, u32)> = Vec::new();
-        for parcel in plans.iter().filter(|plan| plan.is_open()).map(|plan| &plan.parcel) {
-            let key = self.bucket(authentic, parcel);
+        for key in plans.iter().filter(|plan| plan.is_open()).filter_map(|plan| plan.parcel.bucket) {
             match charges.iter_mut().find(|(known, _)| *known == key) {
                 Some((_, count)) => *count += 1,
                 None => charges.push((key, 1)),
@@ -297,15 +312,8 @@ impl Limit {
     }
 
     /// Absent values count as empty ones.
-    fn bucket(&self, authentic: &Authentic, parcel: &Parcel) -> BucketKey {
-        let event = Document::parse(parcel.bytes.clone(), &Limits::default()).ok();
-        let unparsed = OnceLock::new();
-        let facts = Facts {
-            event: event.as_ref().map(Document::root),
-            event_type: parcel.event_type.as_deref(),
-            ..Facts::of(authentic.received(), "", &unparsed)
-        };
-        let values: Vec<_> = self.by.iter().map(|by| by.find(&facts).ok().flatten().unwrap_or_default()).collect();
+    pub(super) fn bucket(&self, facts: &Facts<'_>) -> BucketKey {
+        let values: Vec<_> = self.by.iter().map(|by| by.find(facts).ok().flatten().unwrap_or_default()).collect();
         BucketKey::new(values.iter().map(AsRef::as_ref))
     }
 }

@@ -19,13 +19,18 @@ pub(super) fn check(
     let host = host(version, headers)?;
     check_target(uri, host.as_ref(), target_max)?;
     check_transfer_coding(headers)?;
-    if !all_are(headers, &header::CONTENT_ENCODING, "identity") {
+    if !is_plain(headers) {
         return Err(Refusal::MediaType);
     }
     if !all_are(headers, &header::EXPECT, "100-continue") {
         return Err(Refusal::Expectation);
     }
     Ok(())
+}
+
+/// Whether the body is not compressed (RFC 9110, section 8.4): a signature is over the bytes that are sent.
+pub fn is_plain(headers: &HeaderMap) -> bool {
+    all_are(headers, &header::CONTENT_ENCODING, "identity")
 }
 
 /// Exactly one `Host`, and it is a host (RFC 9112, section 3.2). HTTP/1.0 may do without.

@@ -48,6 +48,13 @@ impl Answer {
         answer
     }
 
+    /// The same without a body.
+    #[must_use]
+    pub fn quiet(mut self) -> Self {
+        self.headers.retain(|(name, _)| *name != CONTENT_TYPE);
+        Self { body: Bytes::new(), ..self }
+    }
+
     fn json(status: StatusCode, body: impl Into<Bytes>) -> Self {
         let mut answer = Self::new(status, body);
         answer.headers.push((CONTENT_TYPE, HeaderValue::from_static("application/json")));
@@ -65,11 +72,13 @@ pub struct AnswerPolicy {
     pub success: Option<Answer>,
     /// Status for every failure to authenticate.
     pub unauthenticated: StatusCode,
+    /// Whether refusals have no body.
+    pub quiet: bool,
 }
 
 impl Default for AnswerPolicy {
     fn default() -> Self {
-        Self { success: None, unauthenticated: StatusCode::UNAUTHORIZED }
+        Self { success: None, unauthenticated: StatusCode::UNAUTHORIZED, quiet: false }
     }
 }
 
@@ -80,7 +89,7 @@ impl AnswerPolicy {
         if answer.status == StatusCode::UNAUTHORIZED {
             answer.status = self.unauthenticated;
         }
-        answer
+        if self.quiet { answer.quiet() } else { answer }
     }
 
     /// The answer to a request whose events each have a verdict: 2xx only if every one of them may have it.

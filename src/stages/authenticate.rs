@@ -8,7 +8,11 @@ use jiff::Timestamp;
 use crate::stages::{
     json::{Document, Pointer},
     receive::{Head, Received},
-    schemes::{Looked, Proof, Scheme, Strength},
+    schemes::{
+        Looked, Named, Proof, Scheme, Strength,
+        jose::Key,
+        published::{Published, Publisher, Wanted},
+    },
     selector::Facts,
     template::Condition,
     words::Refusal,
@@ -76,14 +80,59 @@ pub struct Rule {
     pub each: Option<Pointer>,
     /// How it verifies.
     pub scheme: Scheme,
+    /// Where the keys are that it verifies with.
+    pub keys: Keys,
     /// All must hold, too. Looked at when the scheme is satisfied, for bodies are not parsed for strangers.
     pub require: Vec<Condition>,
+}
+
+/// Where the keys of a rule are.
+#[derive(Clone, Debug)]
+pub enum Keys {
+    /// Not here yet: a secret that the sender hands over in a handshake, and an operator then confirms.
+    Awaited,
+    /// In the scheme itself, as the operator gave them.
+    Pinned,
+    /// At an address of the sender's.
+    Published(Box<Publisher>),
 }
 
 impl Rule {
     /// A rule that always applies and demands nothing but its scheme.
     pub fn always(scheme: Scheme) -> Self {
-        Self { when: Vec::new(), each: None, scheme, require: Vec::new() }
+        Self { when: Vec::new(), each: None, scheme, keys: Keys::Pinned, require: Vec::new() }
+    }
+
+    /// What has to be fetched to judge a request. Nothing is, for one that is refused whatever the keys are.
+    fn wants(&self, index: usize, facts: &Facts<'_>) -> Result<Vec<Wanted>, Refusal> {
+        match &self.keys {
+            Keys::Published(publisher)
+                if Condition::all(&self.when, facts)? && Condition::all(&self.require, facts)? =>
+            {
+                publisher.wants(index, self.scheme.key_id(facts, &publisher.algorithms)?.as_deref(), facts)
+            }
+            Keys::Awaited | Keys::Pinned | Keys::Published(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// The keys that were fetched for this rule.
+    fn fetched(
+        &self,
+        index: usize,
+        facts: &Facts<'_>,
+        published: &Published,
+        now: Timestamp,
+    ) -> Result<Vec<Named<Key>>, Refusal> {
+        match &self.keys {
+            Keys::Awaited => self.scheme.key_id(facts, &[]).and(Err(Refusal::StateStore)),
+            Keys::Pinned => Ok(Vec::new()),
+            Keys::Published(sender) => {
+                let key_id = self.scheme.key_id(facts, &sender.algorithms)?;
+                let sets = published.of(index);
+                let keys: Vec<_> = sets.flat_map(|set| sender.keys(set, key_id.as_deref(), now)).collect();
+                if keys.is_empty() { Err(Refusal::AuthMismatch) } else { Ok(keys) }
+            }
+        }
     }
 
     fn judge(&self, facts: &Facts<'_>, now: Timestamp, looked: &mut Looked) -> Result<Proof, Refusal> {
@@ -120,23 +169,60 @@ impl Authenticator {
         if rules.is_empty() { Err(NoRules) } else { Ok(Self { rules, public_url }) }
     }
 
+    /// Whether any of its keys have to be fetched.
+    pub fn fetches(&self) -> bool {
+        self.rules.iter().any(|rule| matches!(rule.keys, Keys::Published(_)))
+    }
+
+    /// What has to be fetched before this request can be judged: documents of keys, at addresses that are on the list.
+    pub fn wants(&self, received: &Received) -> Vec<Wanted> {
+        let document = OnceLock::new();
+        let facts = Facts::of(received, &self.public_url, &document);
+        let wanted = self.rules.iter().enumerate().map(|(index, rule)| rule.wants(index, &facts));
+        // Where one rule refuses whatever the keys are, nothing has to be fetched for the others.
+        wanted.collect::<Result<Vec<_>, _>>().unwrap_or_default().concat()
+    }
+
     /// Admits the request if every rule that applies verifies, and at least one does apply.
     pub fn admit(&self, received: Received, now: Timestamp) -> Result<(Authentic, Looked), Box<Rejection>> {
+        self.admit_with(received, &Published::default(), now)
+    }
+
+    /// The same, with what was fetched of what it [wants](Self::wants).
+    pub fn admit_with(
+        &self,
+        received: Received,
+        published: &Published,
+        now: Timestamp,
+    ) -> Result<(Authentic, Looked), Box<Rejection>> {
         let document = OnceLock::new();
         let mut looked = Looked::default();
-        match self.judge(&Facts::of(&received, &self.public_url, &document), now, &mut looked) {
+        match self.judge(&Facts::of(&received, &self.public_url, &document), published, now, &mut looked) {
             Ok((key, strength)) => Ok((Authentic { received, document, key, strength }, looked)),
             Err(refusal) => Err(Box::new(Rejection { refusal, looked, received })),
         }
     }
 
-    fn judge(&self, facts: &Facts<'_>, now: Timestamp, looked: &mut Looked) -> Result<(Arc<str>, Strength), Refusal> {
+    fn judge(
+        &self,
+        facts: &Facts<'_>,
+        published: &Published,
+        now: Timestamp,
+        looked: &mut Looked,
+    ) -> Result<(Arc<str>, Strength), Refusal> {
         let mut proof: Option<(Arc<str>, Strength)> = None;
-        for rule in &self.rules {
+        for (index, rule) in self.rules.iter().enumerate() {
             if !Condition::all(&rule.when, facts)? {
                 continue;
             }
-            let Proof { key, strength } = rule.judge(facts, now, looked)?;
+            let judged = rule
+                .fetched(index, facts, published, now)
+                .and_then(|fetched| rule.judge(&Facts { published: &fetched, ..facts.clone() }, now, looked));
+            // With a key that cannot be had now it could be right: the sender must try again (W-53).
+            let Proof { key, strength } = judged.map_err(|refusal| {
+                let is_open = refusal == Refusal::AuthMismatch && published.is_incomplete();
+                if is_open { Refusal::StateStore } else { refusal }
+            })?;
             if proof.as_ref().is_none_or(|(_, strongest)| strength > *strongest) {
                 proof = Some((key, strength));
             }

@@ -4,11 +4,14 @@
 //! arrive as the type the stage itself defines. What a stage decides depends on nothing but its arguments.
 #![warn(clippy::wildcard_enum_match_arm)]
 
+pub mod address;
 pub mod answer;
 pub mod authenticate;
 pub mod check;
+pub mod form;
 pub mod greet;
 pub mod json;
+pub mod pattern;
 pub mod receive;
 pub mod recognize;
 pub mod schema;

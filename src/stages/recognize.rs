@@ -11,13 +11,17 @@ use crate::stages::{
     words::Cause,
 };
 
+pub use crate::stages::pattern::Pattern;
+
 /// The settings of a source's `events`.
 #[derive(Clone, Debug, Default)]
 pub struct Recognizer {
     /// Where the type lies; the first present counts.
     pub types: Vec<Selector>,
-    /// The parts of the identity; all must be present.
-    pub identity: Vec<Selector>,
+    /// The parts of the identity; all must be present. Of several lists, the first that is complete counts.
+    pub identity: Vec<Vec<Selector>>,
+    /// When an event happened: for people who ask, and for nothing that is decided here.
+    pub time: Option<Selector>,
     /// Other names of a type. They serve matching; the body is never rewritten.
     pub aliases: HashMap<String, String>,
     /// All names the source knows; empty means that every name is known.
@@ -87,15 +91,16 @@ impl Recognizer {
     /// The parts of the event's identity, or nothing when one is missing. Each part starts with a tag, so that the
     /// number 1 and the text "1" are two identities.
     pub fn identity(&self, facts: &Facts<'_>) -> Option<Vec<Vec<u8>>> {
-        if self.identity.is_empty() {
-            return None;
-        }
         let part = |selector: &Selector| {
             let Ok(Some(value)) = selector.find(facts) else { return None };
             let tag = if is_number(selector, facts) { b'n' } else { b's' };
             (!value.is_empty()).then(|| [&[tag], value.as_ref()].concat())
         };
-        self.identity.iter().map(part).collect()
+        self.identity.iter().enumerate().find_map(|(index, parts)| {
+            // Two lists are two kinds of names: the same text in both is not the same event.
+            let list = (index > 0).then(|| Some(format!("l{index}").into_bytes()));
+            list.into_iter().chain(parts.iter().map(part)).collect()
+        })
     }
 }
 
@@ -104,56 +109,4 @@ fn is_number(selector: &Selector, facts: &Facts<'_>) -> bool {
     let Place::Json(pointer) = &selector.place else { return false };
     let value = facts.event.and_then(|event| event.at(pointer));
     selector.transforms.is_empty() && value.is_some_and(|value| value.number_text().is_some())
-}
-
-/// A name with `*` for any run of characters.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pattern(String);
-
-impl Pattern {
-    /// Any text is a pattern.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// Sorts patterns from the most to the least exact: names written out first, then by length.
-    pub fn precedence(&self) -> (usize, std::cmp::Reverse<usize>) {
-        (self.0.matches('*').count(), std::cmp::Reverse(self.0.len()))
-    }
-
-    /// Whether the whole name matches, byte for byte.
-    pub fn matches(&self, name: &str) -> bool {
-        let mut parts = self.0.split('*');
-        let first = parts.next().unwrap_or_default();
-        let Some(mut rest) = name.strip_prefix(first) else { return false };
-        let Some(last) = parts.next_back() else { return rest.is_empty() };
-        for part in parts {
-            let Some((_, after)) = rest.split_once(part) else { return false };
-            rest = after;
-        }
-        rest.ends_with(last)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Pattern;
-
-    #[test]
-    fn patterns_match_whole_names() {
-        let cases = [
-            ("order.*", "order.paid", true),
-            ("order.*", "order", false),
-            ("order.*", "reorder.paid", false),
-            ("*", "anything", true),
-            ("a*b*c", "a-b-c", true),
-            ("a*b*c", "a-c", false),
-            ("ab*ba", "aba", false),
-            ("exact", "exact", true),
-            ("exact", "exactly", false),
-        ];
-        for (pattern, name, expected) in cases {
-            assert_eq!(Pattern::new(pattern).matches(name), expected, "{pattern} on {name}");
-        }
-    }
 }

@@ -81,6 +81,8 @@ impl Template {
 pub enum Condition {
     /// Nothing lies there.
     Absent(Selector),
+    /// One of them holds.
+    Any(Vec<Self>),
     /// Exactly this text lies there.
     Equal(Selector, String),
     /// A text of this shape lies there; the expression is anchored.
@@ -98,6 +100,14 @@ impl Condition {
     pub fn holds(&self, facts: &Facts<'_>) -> Result<bool, Ambiguous> {
         Ok(match self {
             Self::Absent(selector) => selector.find(facts)?.is_none(),
+            Self::Any(conditions) => {
+                for condition in conditions {
+                    if condition.holds(facts)? {
+                        return Ok(true);
+                    }
+                }
+                false
+            }
             Self::Equal(selector, text) => {
                 selector.find(facts)?.is_some_and(|value| bool::from(value.ct_eq(text.as_bytes())))
             }
@@ -110,6 +120,25 @@ impl Condition {
                 one.find(facts)?.zip(other.find(facts)?).is_some_and(|(one, other)| bool::from(one.ct_eq(&other)))
             }
         })
+    }
+
+    /// Whether it holds, where that is so for every request: it then looks at nothing but settings.
+    pub fn decided(&self) -> Option<bool> {
+        match self {
+            Self::Absent(selector) => selector.constant().map(|_| false),
+            Self::Any(conditions) => {
+                let decided: Vec<_> = conditions.iter().map(Self::decided).collect();
+                if decided.contains(&Some(true)) {
+                    return Some(true);
+                }
+                decided.iter().all(|it| *it == Some(false)).then_some(false)
+            }
+            Self::Equal(selector, text) => selector.constant().map(|value| value == text),
+            Self::Matches(selector, shape) => selector.constant().map(|value| shape.is_match(value.as_bytes())),
+            Self::OneOf(selector, texts) => selector.constant().map(|value| texts.iter().any(|text| value == text)),
+            Self::Present(selector) => selector.constant().map(|_| true),
+            Self::Same(one, other) => one.constant().zip(other.constant()).map(|(one, other)| one == other),
+        }
     }
 
     /// Whether no request can satisfy both.
@@ -128,6 +157,9 @@ impl Condition {
             | (Self::OneOf(one, values), Self::Equal(two, value)) => one == two && !values.contains(value),
             (Self::OneOf(one, values), Self::OneOf(two, others)) => {
                 one == two && !values.iter().any(|value| others.contains(value))
+            }
+            (Self::Any(conditions), other) | (other, Self::Any(conditions)) => {
+                conditions.iter().all(|condition| condition.excludes(other))
             }
             (Self::Absent(_), Self::Absent(_) | Self::Same(..))
             | (

@@ -40,7 +40,7 @@ closed_list! {
         Target = "target",
         /// A header is not valid.
         HeaderInvalid = "header_invalid",
-        /// The body is not JSON.
+        /// The body is not JSON, or not the form or the lines that the source takes.
         NotJson = "not_json",
         /// An object of the body has the same key twice.
         DuplicateKey = "duplicate_key",
@@ -90,7 +90,7 @@ closed_list! {
         RateSource = "rate_source",
         /// The journal cannot take the request.
         Journal = "journal",
-        /// The dedup store cannot answer.
+        /// The dedup store cannot answer, or the sender's keys cannot be had.
         StateStore = "state_store",
         /// More work than the gateway or the upstream can hold.
         Overload = "overload",

@@ -15,6 +15,7 @@ pub mod durable;
 pub mod fuzzing;
 pub mod journal;
 pub mod key;
+pub mod learned;
 pub mod limits;
 pub mod memory;
 pub mod sqlite;

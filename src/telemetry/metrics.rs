@@ -53,6 +53,12 @@ pub const DECLARED: &[Declared] = &[
         &["upstream", "outcome"],
         "Delivery attempts: delivered, refused, ambiguous, not_sent or full",
     ),
+    declare(
+        FETCHES,
+        "counter",
+        &["outcome"],
+        "Addresses of senders that were asked for keys or a confirmation: found, absent or unavailable",
+    ),
     declare(DURATION, "histogram", &["source"], "Seconds from a request's head to its answer"),
     declare(
         SECRETS,
@@ -107,6 +113,7 @@ pub const DECLARED: &[Declared] = &[
 const REQUESTS: &str = "hooksieve_requests_total";
 const EVENTS: &str = "hooksieve_events_total";
 const ATTEMPTS: &str = "hooksieve_upstream_attempts_total";
+const FETCHES: &str = "hooksieve_fetches_total";
 const DURATION: &str = "hooksieve_request_duration_seconds";
 const SECRETS: &str = "hooksieve_secret_used_total";
 const QUEUE_DEAD: &str = "hooksieve_queue_dead_total";
@@ -148,6 +155,7 @@ struct Families {
     requests: Family<[Label; 3], Counter>,
     events: Family<[Label; 3], Counter>,
     attempts: Family<[Label; 2], Counter>,
+    fetches: Family<[Label; 1], Counter>,
     duration: Family<[Label; 1], Histogram, fn() -> Histogram>,
     secrets: Family<[Label; 2], Counter>,
     dead: Family<[Label; 1], Counter>,
@@ -170,6 +178,7 @@ impl Metrics {
             requests: register(&mut registry, REQUESTS, Family::default()),
             events: register(&mut registry, EVENTS, Family::default()),
             attempts: register(&mut registry, ATTEMPTS, Family::default()),
+            fetches: register(&mut registry, FETCHES, Family::default()),
             duration: register(&mut registry, DURATION, Family::new_with_constructor(|| Histogram::new(BUCKETS))),
             secrets: register(&mut registry, SECRETS, Family::default()),
             dead: register(&mut registry, QUEUE_DEAD, Family::default()),
@@ -217,6 +226,13 @@ impl Metrics {
             not_sent: count("not_sent"),
             full: count("full"),
         }
+    }
+
+    /// The handles for what is fetched from senders.
+    #[must_use]
+    pub fn fetches(&self) -> FetchMetrics {
+        let count = |outcome: &'static str| self.families.fetches.get_or_create_owned(&[("outcome", outcome.into())]);
+        FetchMetrics { found: count("found"), absent: count("absent"), unavailable: count("unavailable") }
     }
 
     /// The handles of an upstream's queue, to be kept beside it.
@@ -298,6 +314,17 @@ impl SourceMetrics {
     }
 }
 
+/// Counts for what is fetched from senders: one for each way it can end.
+#[derive(Clone, Debug)]
+pub struct FetchMetrics {
+    /// A 2xx was read, with all of its body.
+    pub found: Counter,
+    /// The server says that there is no such thing.
+    pub absent: Counter,
+    /// The server cannot be asked, or does not say.
+    pub unavailable: Counter,
+}
+
 /// Counts for one upstream: one for each way an attempt can end.
 #[derive(Clone, Debug)]
 pub struct UpstreamMetrics {
@@ -364,6 +391,7 @@ mod tests {
         source.event(Verdict::Forward);
         source.secret("2026-11").inc();
         metrics.upstream("app").full.inc();
+        metrics.fetches().found.inc();
         metrics.queue("app").dead.inc();
         let text = metrics.render();
         let mut scraped: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();

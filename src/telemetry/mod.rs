@@ -16,7 +16,7 @@ pub use access::{AccessRecord, FIELDS, TRACE_TARGET, Telemetry, Timings};
 pub use dedup::{DedupCounts, DedupMetrics};
 pub use journal::{JournalCounts, JournalMetrics, QueueMetrics};
 pub use log::{Format, count_panics, init, init_with};
-pub use metrics::{DECLARED, Declared, Metrics, NO_SOURCE, SourceMetrics, UpstreamMetrics};
+pub use metrics::{DECLARED, Declared, FetchMetrics, Metrics, NO_SOURCE, SourceMetrics, UpstreamMetrics};
 pub use words::{Counts, Outcome, Reason};
 
 /// The longest string from outside that is logged, in bytes.

@@ -75,7 +75,8 @@ impl Tls {
         Ok(Self(OnceLock::from(client_config()?.with_root_certificates(roots).with_no_client_auth())))
     }
 
-    fn config(&self) -> io::Result<ClientConfig> {
+    /// A client's settings that trust nobody else.
+    pub(crate) fn config(&self) -> io::Result<ClientConfig> {
         if let Some(config) = self.0.get() {
             return Ok(config.clone());
         }
@@ -286,7 +287,7 @@ fn retry_after(headers: &HeaderMap) -> Option<RetryAfter> {
 }
 
 /// An error with its causes, on one line.
-fn chain(error: &dyn Error) -> String {
+pub(crate) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -292,6 +292,68 @@ async fn send_plays_every_sender_of_the_example() {
 }
 
 #[test]
+fn senders_with_private_keys_are_played_with_throw_away_ones() {
+    let source = |id: &str| {
+        format!(
+            "[upstreams.app]\nurl = \"http://127.0.0.1:9/\"\n[sources.it]\npath = \"/in\"\nprovider = \"{id}\"\n\
+             upstream = \"app\"\nsecrets = [{{ file = \"it.pub\" }}]\n"
+        )
+    };
+    for (id, form) in [("discord", ""), ("sendgrid", "MFkw"), ("plaid", "{"), ("wise", "-----BEGIN PUBLIC KEY-----")] {
+        if id == "wise" && Command::new("openssl").arg("version").output().is_err() {
+            continue;
+        }
+        let shell = Shell::with(&source(id));
+        let made = shell.expect(0, &["send", "it", "--make-key", "it.key"]);
+        assert!(made.out.starts_with(form) && !made.out.contains("PRIVATE"), "{id}: {}", made.out);
+        assert!(made.err.contains("hooksieve send it --key it.key"), "{}", made.err);
+        assert_eq!(shell.expect(0, &["send", "it", "--make-key", "it.key"]).out, made.out, "it is not made anew");
+        fs::write(shell.folder.path().join("it.pub"), &made.out).unwrap();
+        let line = shell.expect(0, &["send", "it", "--key", "it.key", "--curl"]).out;
+        assert!(line.starts_with("curl "), "{line}");
+        let missing = shell.expect(2, &["send", "it", "--curl"]).err;
+        assert!(missing.contains("--make-key FILE") && missing.contains("--key FILE"), "{missing}");
+        shell.expect(0, &["send", "it", "--make-key", "other.key"]);
+        let other = shell.expect(2, &["send", "it", "--key", "other.key", "--curl"]).err;
+        assert!(other.contains("belongs to none of the public keys"), "{other}");
+        let wrong = shell.expect(2, &["send", "it", "--key", "it.pub", "--curl"]).err;
+        assert!(wrong.contains("it.pub cannot be used") && wrong.contains("PKCS #8"), "{wrong}");
+    }
+    let shell = Shell::with(&source("elan"));
+    assert!(shell.expect(2, &["send", "it", "--make-key", "it.key"]).err.contains("signs with its secret"));
+}
+
+#[test]
+fn explain_names_the_step_and_the_mistake() {
+    let shell = Shell::with(EXAMPLE);
+    let write = |name: &str, text: &str| fs::write(shell.folder.path().join(name), text).unwrap();
+    let body = r#"{"eventType":"task_added","timestamp":"2026-11-21T12:00:00Z","entityId":"1"}"#;
+    let request = |token: &str| {
+        format!(
+            "POST /in/awork HTTP/1.1\r\nHost: gw.test\r\nX-Awork-Token: {token}\r\nContent-Length: {}\r\n\r\n{body}\n",
+            body.len()
+        )
+    };
+    let token = SECRETS[2].1;
+    write("right.http", &request(token));
+    write("wrong.http", &request(&token.to_uppercase()));
+    write("none.http", "no request");
+
+    let ran = shell.expect(0, &["explain", "awork", "--request", "right.http"]);
+    assert!(ran.out.contains("authenticate  ok") && ran.out.contains("answer        200 accepted"), "{}", ran.out);
+    assert!(ran.out.contains("white space"), "{}", ran.out);
+    let ran = shell.expect(1, &["explain", "awork", "--request", "wrong.http", "--format", "json"]);
+    let report: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(report["causes"][0]["mistakes"][0], "credential_case");
+    assert_eq!(report["answer"]["status"], 401);
+    assert!(!ran.out.to_lowercase().contains(token), "{}", ran.out);
+    let ran = shell.expect(2, &["explain", "awork", "--request", "none.http"]);
+    assert!(ran.err.contains("none.http cannot be read: it is no HTTP request"), "{}", ran.err);
+    assert!(shell.expect(2, &["explain", "nobody", "--request", "right.http"]).err.contains("there are acme, awork"));
+    assert!(shell.expect(2, &["explain", "awork", "--request", "nowhere.http"]).err.contains("cannot read"));
+}
+
+#[test]
 fn the_demo_shows_everything_as_it_should_be() {
     let shell = Shell { folder: tempfile::tempdir().unwrap(), variables: Vec::new() };
     let ran = shell.expect(0, &["demo"]);

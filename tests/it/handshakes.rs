@@ -185,7 +185,10 @@ async fn h_06_no_signing_oracle() {
     let reply = gateway.request("GET", &format!("/in/crc?crc_token={token}")).send().await;
     reply.is_greeted(&format!(r#"{{"response_token":"sha256={digest}"}}"#));
     let forged = "%7B%22type%22%3A%22paid%22%7D";
-    for text in [forged, "v0%3A1767225600%3A%7B%7D", "a.b", "123%20", "a%0a", "", &"x".repeat(129)] {
+    let scalars = ["123", "-1e5", "true", "null"];
+    for text in
+        [forged, "v0%3A1767225600%3A%7B%7D", "a.b", "123%20", "a%0a", "", &"x".repeat(129)].into_iter().chain(scalars)
+    {
         let reply = gateway.request("GET", &format!("/in/crc?crc_token={text}")).send().await;
         reply.is(400, "reject target").reaches_nobody();
         assert_eq!(reply.answer.text(), r#"{"error":"bad_request"}"#);
@@ -275,4 +278,63 @@ async fn w_48_the_method_of_a_challenge_brings_no_event() {
     gateway.request("GET", "/in/meta").header("x-hub-signature-256", hub(K1, "")).send().await.is(405, "reject method");
     let get = gateway.request("GET", "/in/meta").header("x-hub-signature-256", hub(K1, BODY)).body(BODY);
     get.send().await.is(405, "reject method").reaches_nobody();
+}
+
+/// Fitbit asks with a right code and with a wrong one, and wants two answers.
+#[tokio::test]
+async fn h_02_two_statuses_from_one_rule() {
+    let text = r#"
+        [sources.fitbit]
+        path = "/in/fitbit"
+        secrets = [{ env = "K1" }]
+        upstream = "app"
+        [[sources.fitbit.auth]]
+        kind = "hmac"
+        signature = { from = "header:x-signature" }
+        [[sources.fitbit.handshake]]
+        method = "GET"
+        when = { present = "query:verify" }
+        require = { equal = ["query:verify", "right"] }
+        auth = "none"
+        reply = { status = 201 }
+        otherwise = 404
+        [[sources.fitbit.handshake]]
+        method = "OPTIONS"
+        when = { present = "header:webhook-request-origin" }
+        auth = "none"
+        guard = { "header:webhook-request-origin" = "[a-z.]+" }
+        otherwise = 405
+        reply = { headers = { webhook-allowed-origin = "{header:webhook-request-origin}" } }
+    "#;
+    let gateway = gateway(text).await;
+    let get = |target: &str| gateway.request("GET", target).send();
+    get("/in/fitbit?verify=right").await.is(201, "handshake").reaches_nobody();
+    let wrong = get("/in/fitbit?verify=wrong").await;
+    wrong.is(404, "reject auth_mismatch").reaches_nobody();
+    get("/in/fitbit?verify=right&verify=right").await.is(404, "reject target");
+    get("/in/fitbit").await.is_401("auth_missing");
+    let options =
+        |origin: &str| gateway.request("OPTIONS", "/in/fitbit").header("webhook-request-origin", origin).send();
+    options("events.example").await.is(200, "handshake");
+    let denied = options("<b>").await;
+    assert_eq!(denied.is(405, "reject target").answer.header("allow"), Some("POST, GET, OPTIONS"));
+    assert_eq!(denied.answer.header("webhook-allowed-origin"), None);
+}
+
+/// Several apps may post to one path: the validation is answered with the key that it was signed with.
+#[tokio::test]
+async fn w_50_a_signed_challenge_is_answered_with_its_own_key() {
+    let gateway = gateway(&KEYED_REPLIES.replace(r#"[{ env = "K1" }]"#, r#"[{ env = "K1" }, { env = "K2" }]"#)).await;
+    let body = r#"{"event":"endpoint.url_validation","payload":{"plainToken":"qgg8vlvZRS6UYooatFL8Aw"}}"#;
+    for key in [K1, K2] {
+        let signature = BASE64.encode(&sha256(key.as_bytes(), &[body.as_bytes()]));
+        let digest = HEXLOWER.encode(&sha256(key.as_bytes(), &[b"qgg8vlvZRS6UYooatFL8Aw"]));
+        let request = gateway.post("/in/crc").header("x-signature", format!("sha256={signature}")).body(body);
+        let want = format!(r#"{{"plainToken":"qgg8vlvZRS6UYooatFL8Aw","encryptedToken":"{digest}"}}"#);
+        request.send().await.is_greeted(&want);
+    }
+    // Where nothing is signed, the first secret answers.
+    let reply = gateway.request("GET", "/in/crc?crc_token=abc").send().await;
+    let digest = BASE64.encode(&sha256(K1.as_bytes(), &[b"abc"]));
+    reply.is_greeted(&format!(r#"{{"response_token":"sha256={digest}"}}"#));
 }

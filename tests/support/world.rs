@@ -14,6 +14,7 @@ use hooksieve::{
     app::load,
     clock::Clock as _,
     config::Environment,
+    fetch::{Https, keys::KeyStore},
     gateway::{
         Gateway, Journal,
         dispatch::{Dispatcher, Roster},
@@ -440,7 +441,8 @@ fn gateway(
     let clients = ClientLimit::new(limit, private, app.clock.now().steady);
     let roster = Roster::new(&compiled.upstreams, &compiled.sources);
     let clock = Arc::new(app.clock.clone());
-    let gateway = Gateway::new(compiled.sources, claims.clone(), journal, clients, clock, telemetry.clone());
+    let keys = Arc::new(KeyStore::new(Arc::new(Https::of_system())));
+    let gateway = Gateway::new(compiled.sources, claims.clone(), journal, clients, keys, clock, telemetry.clone());
     (Arc::new(gateway), roster)
 }
 

@@ -2,27 +2,29 @@
 
 use std::sync::Arc;
 
-use data_encoding::{BASE64, HEXLOWER_PERMISSIVE};
+use data_encoding::{BASE64, BASE64_NOPAD, HEXLOWER_PERMISSIVE};
 use http::HeaderName;
+use unicode_normalization::UnicodeNormalization as _;
 
-use super::{Context, jwk};
+use super::Context;
 use crate::{
     config::{
         At,
         raw::{
-            auth::{Decode, Form, Hash, KeyForm, Kind, Rule},
+            auth::{Decode, Form, Hash, KeyForm, Kind, Normalize, Rule},
             secret::SecretSource,
         },
     },
     secret::Secret,
     stages::{
-        authenticate,
+        authenticate::{self, Keys},
         json::Pointer,
         schemes::{
             Named, Scheme,
             basic::Basic,
             digest::Digest,
             hmac::{self, EmptyKey, Hmac, Key},
+            jwk,
             public_key::{Algorithm, PublicKey, PublicKeyScheme},
             signature,
             signed::Signed,
@@ -41,7 +43,14 @@ impl Context<'_> {
         let when = self.conditions(&rule.when);
         let own = (!rule.secrets.is_empty()).then(|| self.secrets(&rule.secrets));
         let secrets = own.as_ref().unwrap_or(secrets);
-        if secrets.is_empty() && rule.kind.value != Kind::None {
+        let keys = match &rule.keys {
+            Some(published) if secrets.is_empty() && !self.secrets_missing => {
+                Keys::Published(Box::new(self.publisher(rule, published)?))
+            }
+            Some(_) | None if secrets.is_empty() && self.awaited => self.awaits(rule)?,
+            Some(_) | None => Keys::Pinned,
+        };
+        if secrets.is_empty() && rule.kind.value != Kind::None && matches!(keys, Keys::Pinned) {
             if !self.secrets_missing {
                 let help = "add `secrets = [{ env = \"NAME\" }]` or `secrets = [{ file = \"PATH\" }]`";
                 self.error(&rule.kind.key, "this rule has no secret to verify with", help);
@@ -63,13 +72,16 @@ impl Context<'_> {
         };
         // What a token claims is known to its scheme alone, which looks at these conditions by itself.
         let require = if rule.kind.value == Kind::Jwt { Vec::new() } else { self.conditions(&rule.require)? };
-        let rule = authenticate::Rule { when: when?, each, scheme, require };
+        let mut when = when?;
+        when.retain(|condition| condition.decided().is_none());
+        let rule = authenticate::Rule { when, each, scheme, keys, require };
         Some((rule, secrets.first().map(|named| named.key.clone())))
     }
 
     /// Elements that are signed one by one must be the events: others would come through unsigned.
     fn each(&mut self, pointer: &At<crate::config::Pointer>) -> Option<Pointer> {
-        if self.written.events.split.as_ref().map(|split| &split.value) != Some(&pointer.value) {
+        let split = self.written.events.split.as_ref().map_or(&[][..], |split| split);
+        if !matches!(split, [only] if only.value == pointer.value) {
             let help = format!("write `split = \"{}\"` in `events`", pointer.value.0);
             self.error(&pointer.key, "the events of this source are not what is signed", help);
             return None;
@@ -130,12 +142,12 @@ impl Context<'_> {
     }
 
     fn public_key(&mut self, rule: &Rule, secrets: &Secrets) -> Option<PublicKeyScheme> {
-        let form = rule.signature.as_ref().map_or(Form::Der, |signature| signature.form.value);
-        let algorithm = match (rule.kind.value, form) {
-            (Kind::Rsa, _) => Algorithm::Rsa(hash(rule.hash.value)),
-            (Kind::Ed25519, _) => Algorithm::Ed25519,
-            (_, Form::Der) => Algorithm::EcdsaDer,
-            (_, Form::Raw) => Algorithm::EcdsaRaw,
+        let Some(algorithm) = public_algorithm(rule) else {
+            let form = rule.signature.as_ref().and_then(|signature| signature.form.as_ref());
+            let key = form.map_or(&rule.kind.key, |form| &form.key);
+            let help = "`der` and `raw` are for `ecdsa`, `pkcs1` and `pss` for `rsa`; leave `form` out for others";
+            self.error(key, "this kind of signature has no such form", help);
+            return None;
         };
         if rule.hash.value != Hash::Sha256 && rule.kind.value != Kind::Rsa {
             self.error(&rule.hash.key, "this kind of signature has no choice of hashes", "leave `hash` out");
@@ -157,7 +169,24 @@ impl Context<'_> {
         }
         let (signature, messages, window) = (self.format(rule)?, self.messages(rule)?, self.window(rule)?);
         let strength = self.strength(rule, &messages, window.as_ref())?;
-        Some(Signed { signature, messages, window, keys, strength })
+        let chosen_by = match &rule.key.chosen_by {
+            Some(selector) => Some(self.chosen_by(selector, secrets)?),
+            None => None,
+        };
+        Some(Signed { signature, messages, window, keys, chosen_by, strength })
+    }
+
+    /// A secret that a request can name has a name that the sender knows.
+    fn chosen_by(&mut self, written: &At<crate::config::Selector>, secrets: &Secrets) -> Option<Selector> {
+        let is_counted =
+            |named: &Named<Secret>| named.name.len() == 1 && named.name.bytes().all(|it| it.is_ascii_digit());
+        if let Some(nameless) = secrets.iter().find(|named| is_counted(named)) {
+            let message = format!("the secret {:?} has no name that a request could choose it by", nameless.name);
+            let help = "write `{ name = …, env = … }`, with the name that the sender has for it";
+            self.error(&written.key, message, help);
+            return None;
+        }
+        self.selector(written)
     }
 
     pub(super) fn key<K>(
@@ -187,12 +216,35 @@ fn hash(written: Hash) -> hmac::Hash {
     }
 }
 
+/// What a public key is used for, in a rule that is no token.
+pub(super) fn public_algorithm(rule: &Rule) -> Option<Algorithm> {
+    let form = rule.signature.as_ref().and_then(|signature| signature.form.as_ref());
+    match (rule.kind.value, form.map(|form| form.value)) {
+        (Kind::Rsa, None | Some(Form::Pkcs1)) => Some(Algorithm::Rsa(hash(rule.hash.value))),
+        (Kind::Rsa, Some(Form::Pss)) => Some(Algorithm::RsaPss(hash(rule.hash.value))),
+        (Kind::Ed25519, None) => Some(Algorithm::Ed25519),
+        (Kind::Ecdsa, None | Some(Form::Der)) => Some(Algorithm::EcdsaDer),
+        (Kind::Ecdsa, Some(Form::Raw)) => Some(Algorithm::EcdsaRaw),
+        (_, _) => None,
+    }
+}
+
 /// The key that a secret stands for.
 pub(super) fn key_bytes(form: &KeyForm, secret: &Secret) -> Result<Secret, String> {
     let (bytes, decode) = stripped(form, secret);
     let mut key = match decode {
-        Decode::Utf8 => bytes.to_vec(),
-        Decode::Base64 => BASE64.decode(bytes).map_err(|_| "it is not base64".to_owned())?,
+        Decode::Utf8 => match &form.normalize {
+            Some(At { value: Normalize::Nfkd, .. }) => {
+                let text = std::str::from_utf8(bytes).map_err(|_| "it is not text".to_owned())?;
+                text.nfkd().collect::<String>().into_bytes()
+            }
+            None => bytes.to_vec(),
+        },
+        Decode::Base64 => {
+            // Standard Webhooks leaves padding to the sender's taste.
+            let decoded = BASE64.decode(bytes).or_else(|_| BASE64_NOPAD.decode(bytes));
+            decoded.map_err(|_| "it is not base64".to_owned())?
+        }
         Decode::Hex => HEXLOWER_PERMISSIVE.decode(bytes).map_err(|_| "it is not hex".to_owned())?,
         Decode::Jwk | Decode::Pem | Decode::Spki => return Err("a shared key is no public key".to_owned()),
     };

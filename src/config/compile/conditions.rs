@@ -17,6 +17,7 @@ impl Context<'_> {
 
     fn condition(&mut self, written: &Written) -> Option<Condition> {
         Some(match written {
+            Written::Any(conditions) => Condition::Any(self.conditions(conditions)?),
             Written::Present(selector) => Condition::Present(self.selector(selector)?),
             Written::Absent(selector) => Condition::Absent(self.selector(selector)?),
             Written::Same(one, other) => Condition::Same(self.selector(one)?, self.selector(other)?),

@@ -9,9 +9,9 @@ use crate::{
         raw::auth::{Handshake, Proof, Subject},
     },
     stages::{
-        greet::{self, Asker, Reply, Scope},
+        greet::{self, Asker, ChoreRule, Guard, Reply, Scope},
         schemes::{hmac::EmptyKey, token::Fingerprint},
-        selector::{Place, Selector},
+        selector::Place,
     },
 };
 
@@ -77,12 +77,40 @@ impl Context<'_> {
         }
         let reply = Reply { status, headers, body };
         let guards = self.guards(rule, &reply)?;
-        Some(Some(greet::Handshake { method, scope, when, auth, guards, reply }))
+        let chore = self.chore(rule)?;
+        let require = self.conditions(&rule.require)?;
+        let otherwise = rule.otherwise.as_ref().map(|status| status.status());
+        Some(Some(greet::Handshake { method, scope, when, auth, require, guards, chore, otherwise, reply }))
+    }
+
+    #[expect(clippy::option_option, reason = "nothing wrong, and then perhaps nothing to do")]
+    /// What is done before the answer is given, by whoever may ask for it.
+    fn chore(&mut self, rule: &Handshake) -> Option<Option<ChoreRule>> {
+        let of_request = rule.on.value == Subject::Request;
+        match (&rule.confirm, &rule.learn) {
+            (None, None) => Some(None),
+            (Some(confirm), None) if of_request && rule.auth.value == Proof::Signature => {
+                Some(Some(ChoreRule::Visit(self.confirmation(confirm)?)))
+            }
+            (None, Some(learn)) if of_request && rule.auth.value == Proof::None => {
+                Some(Some(ChoreRule::Learn(self.selector(learn)?)))
+            }
+            (Some(confirm), _) => {
+                let help = "write `auth = \"signature\"`, and leave `on` and `learn` out";
+                self.error(&confirm.at, "strangers could have addresses visited", help);
+                None
+            }
+            (None, Some(learn)) => {
+                let help = "write `auth = \"none\"`, and leave `on` out";
+                self.error(&learn.key, "who hands a secret over cannot prove anything yet", help);
+                None
+            }
+        }
     }
 
     /// Everything that is sent back has a shape: the rule's, or a safe one.
-    fn guards(&mut self, rule: &Handshake, reply: &Reply) -> Option<Vec<(Selector, Regex)>> {
-        let mut guards: Vec<(Selector, Regex)> = Vec::new();
+    fn guards(&mut self, rule: &Handshake, reply: &Reply) -> Option<Vec<Guard>> {
+        let mut guards: Vec<Guard> = Vec::new();
         for (selector, pattern) in &rule.guard {
             let at = At { value: selector.clone(), key: pattern.key.clone() };
             let shape = Regex::new(&pattern.value.0)
@@ -94,16 +122,18 @@ impl Context<'_> {
                     );
                 })
                 .ok()?;
-            guards.push((self.selector(&at)?, shape));
+            guards.push(Guard { value: self.selector(&at)?, shape, is_no_json: false });
         }
         let echoed = reply.headers.iter().flat_map(|(_, template)| template.selectors()).chain(reply.body.selectors());
         for selector in echoed {
             let plain = selector.plain();
-            if matches!(plain.place, Place::Text(_)) || guards.iter().any(|(guarded, _)| guarded.place == plain.place) {
+            if matches!(plain.place, Place::Text(_)) || guards.iter().any(|guard| guard.value.place == plain.place) {
                 continue;
             }
-            let shape = if selector.is_keyed() { GUARD_SIGNED } else { GUARD_ECHO };
-            guards.push((plain, Regex::new(shape).expect("a constant that tests compile")));
+            let is_keyed = selector.is_keyed();
+            let shape = Regex::new(if is_keyed { GUARD_SIGNED } else { GUARD_ECHO });
+            let shape = shape.expect("a constant that tests compile");
+            guards.push(Guard { value: plain, shape, is_no_json: is_keyed });
         }
         Some(guards)
     }

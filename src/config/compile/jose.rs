@@ -3,7 +3,6 @@
 use super::{
     Context,
     auth::{Secrets, key_bytes, public_key},
-    jwk,
 };
 use crate::{
     config::raw::auth::{Decode, JoseAlgorithm, KeyForm, Kind, Rule},
@@ -13,6 +12,7 @@ use crate::{
             Named, Strength,
             hmac::{Hash, Key as SharedKey},
             jose::{Jose, Key, Payload, Verifying},
+            jwk,
             public_key::Algorithm,
         },
         selector::{Place, Selector},
@@ -38,6 +38,7 @@ impl Context<'_> {
                     (is_claim(one) && other.binds_body()) || (is_claim(other) && one.binds_body())
                 }
                 Condition::Absent(_)
+                | Condition::Any(_)
                 | Condition::Equal(..)
                 | Condition::Matches(..)
                 | Condition::OneOf(..)
@@ -59,6 +60,19 @@ impl Context<'_> {
     /// Each secret as a key of each algorithm. Shared and public keys in one rule would let a forger sign with a key that
     /// everybody knows (W-19).
     fn jose_keys(&mut self, rule: &Rule, secrets: &Secrets) -> Option<Vec<Named<Key>>> {
+        self.algorithms(rule)?;
+        let mut keys = Vec::with_capacity(secrets.len() * rule.algorithms.len());
+        for algorithm in rule.algorithms.iter() {
+            for named in secrets {
+                let key = named.map(|secret| key(&rule.key, algorithm.value, secret));
+                keys.push(self.key(rule, named, key)?);
+            }
+        }
+        Some(keys)
+    }
+
+    /// Whether its algorithms are pinned, and go together.
+    fn algorithms(&mut self, rule: &Rule) -> Option<()> {
         let is_shared = |algorithm: JoseAlgorithm| matches!(family(algorithm), Family::Shared(_));
         let Some(first) = rule.algorithms.first() else {
             let help = "add `algorithms = \"HS256\"`, or what the sender's documentation says";
@@ -70,15 +84,17 @@ impl Context<'_> {
             self.error(&other.key, "algorithms with shared and with public keys do not go together", help);
             return None;
         }
-        let mut keys = Vec::with_capacity(secrets.len() * rule.algorithms.len());
-        for algorithm in rule.algorithms.iter() {
-            for named in secrets {
-                let key = named.map(|secret| key(&rule.key, algorithm.value, secret));
-                keys.push(self.key(rule, named, key)?);
-            }
-        }
-        Some(keys)
+        Some(())
     }
+}
+
+/// What the public keys of a token are used for; nothing, where keys are shared.
+pub(super) fn public_algorithms(rule: &Rule) -> Vec<(&'static str, Algorithm)> {
+    let public = |algorithm: JoseAlgorithm| match family(algorithm) {
+        Family::Shared(_) => None,
+        Family::Public(public) => Some((name(algorithm), public)),
+    };
+    rule.algorithms.iter().filter_map(|algorithm| public(algorithm.value)).collect()
 }
 
 enum Family {
@@ -94,6 +110,9 @@ fn family(algorithm: JoseAlgorithm) -> Family {
         JoseAlgorithm::Rs256 => Family::Public(Algorithm::Rsa(Hash::Sha256)),
         JoseAlgorithm::Rs384 => Family::Public(Algorithm::Rsa(Hash::Sha384)),
         JoseAlgorithm::Rs512 => Family::Public(Algorithm::Rsa(Hash::Sha512)),
+        JoseAlgorithm::Ps256 => Family::Public(Algorithm::RsaPss(Hash::Sha256)),
+        JoseAlgorithm::Ps384 => Family::Public(Algorithm::RsaPss(Hash::Sha384)),
+        JoseAlgorithm::Ps512 => Family::Public(Algorithm::RsaPss(Hash::Sha512)),
         JoseAlgorithm::Es256 => Family::Public(Algorithm::EcdsaRaw),
         JoseAlgorithm::EdDsa => Family::Public(Algorithm::Ed25519),
     }
@@ -108,16 +127,22 @@ fn key(form: &KeyForm, algorithm: JoseAlgorithm, secret: &Secret) -> Result<Key,
         }
         Family::Public(algorithm) => Verifying::Public(public_key(form, algorithm, secret)?),
     };
-    let name = match algorithm {
+    let id = if form.decode.value == Decode::Jwk { jwk::id(secret.expose()) } else { None };
+    Ok(Key { algorithm: name(algorithm), id, verifying })
+}
+
+fn name(algorithm: JoseAlgorithm) -> &'static str {
+    match algorithm {
         JoseAlgorithm::Hs256 => "HS256",
         JoseAlgorithm::Hs384 => "HS384",
         JoseAlgorithm::Hs512 => "HS512",
         JoseAlgorithm::Rs256 => "RS256",
         JoseAlgorithm::Rs384 => "RS384",
         JoseAlgorithm::Rs512 => "RS512",
+        JoseAlgorithm::Ps256 => "PS256",
+        JoseAlgorithm::Ps384 => "PS384",
+        JoseAlgorithm::Ps512 => "PS512",
         JoseAlgorithm::Es256 => "ES256",
         JoseAlgorithm::EdDsa => "EdDSA",
-    };
-    let id = if form.decode.value == Decode::Jwk { jwk::id(secret) } else { None };
-    Ok(Key { algorithm: name, id, verifying })
+    }
 }

@@ -4,9 +4,11 @@
 
 mod auth;
 mod conditions;
+mod events;
 mod handshake;
 mod jose;
-mod jwk;
+mod keys;
+mod learned;
 mod limits;
 mod queue;
 mod rules;
@@ -40,7 +42,7 @@ use crate::{
     gateway::source::{Source, Target},
     secret::Secret,
     server,
-    stages::{authenticate, schemes::Named, selector::Selector},
+    stages::{authenticate, schemes::Named},
     state::limits::Limit,
     telemetry::NO_SOURCE,
     upstream::{self, Upstream},
@@ -196,9 +198,11 @@ struct Context<'a> {
     /// The largest tolerance of a signed time.
     tolerance: Duration,
     /// Everything that is part of a signed text.
-    signed: Vec<Selector>,
+    signed: Vec<events::SignedPart>,
     /// Secrets could not be fetched, and that has been said.
     secrets_missing: bool,
+    /// The sender hands its secret over, and has not yet, or nobody has confirmed it.
+    awaited: bool,
 }
 
 impl<'a> Context<'a> {
@@ -222,6 +226,7 @@ impl<'a> Context<'a> {
             tolerance: Duration::ZERO,
             signed: Vec::new(),
             secrets_missing: false,
+            awaited: false,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::{Context, auth::Secrets};
 use crate::{
-    config::raw::auth::Kind,
+    config::{Key, raw::auth::Kind},
     secret::Secret,
     stages::{authenticate::Rule, template::Condition},
 };
@@ -19,9 +19,18 @@ impl Context<'_> {
             self.error(&written.at, "the source does not say how its sender proves itself", help);
             return None;
         }
-        let mut rules = Vec::new();
+        let (mut rules, mut keys) = (Vec::new(), Vec::new());
         for rule in &written.auth {
+            // A condition on settings alone chooses between rules now, and no request can change that.
+            if self.conditions(&rule.when)?.iter().any(|condition| condition.decided() == Some(false)) {
+                continue;
+            }
             rules.push(self.rule(rule, secrets)?);
+            keys.push(rule.kind.key.clone());
+        }
+        if rules.is_empty() {
+            self.error(&written.at, "with these settings no rule of the source applies", "look at their `when`");
+            return None;
         }
         let open = written.auth.iter().find(|rule| rule.kind.value == Kind::None);
         if let Some(rule) = open {
@@ -38,7 +47,7 @@ impl Context<'_> {
                 );
             }
         }
-        self.weaker_choice(&rules)?;
+        self.weaker_choice(&rules, &keys)?;
         for (name, source) in &written.require_headers {
             rules.push(self.required_header(&name.0, source)?);
         }
@@ -47,19 +56,18 @@ impl Context<'_> {
 
     /// Where no rule always applies, the sender chooses among them: then it must be one of them that applies, and none
     /// may bind less than another (W-18).
-    fn weaker_choice(&mut self, rules: &[Satisfied]) -> Option<()> {
+    fn weaker_choice(&mut self, rules: &[Satisfied], keys: &[Key]) -> Option<()> {
         if rules.iter().any(|(rule, _)| rule.when.is_empty()) {
             return Some(());
         }
-        for (index, (second, _)) in rules.iter().enumerate() {
-            let Some(key) = self.written.auth.get(index).map(|rule| rule.kind.key.clone()) else { continue };
+        for (index, ((second, _), key)) in rules.iter().zip(keys).enumerate() {
             for (first, _) in &rules[..index] {
                 let apart =
                     first.when.iter().any(|one| second.when.iter().any(|other: &Condition| one.excludes(other)));
                 if !apart {
                     let help = "make their `when` exclude each other, or keep the stronger rule only";
                     self.error(
-                        &key,
+                        key,
                         "a sender could choose between this rule and another, or satisfy one of them",
                         help,
                     );
@@ -68,11 +76,7 @@ impl Context<'_> {
                 let (one, other) = (&first.scheme, &second.scheme);
                 if one.strength() != other.strength() || one.window().is_some() != other.window().is_some() {
                     let help = "keep the stronger rule only: a forger would ask for the weaker one";
-                    self.error(
-                        &key,
-                        "this rule and another do not protect the same, and the sender could choose",
-                        help,
-                    );
+                    self.error(key, "this rule and another do not protect the same, and the sender could choose", help);
                     return None;
                 }
             }

@@ -107,16 +107,18 @@ impl Context<'_> {
     #[expect(clippy::option_option, reason = "nothing wrong, and then perhaps no window")]
     pub(super) fn window(&mut self, rule: &Rule) -> Option<Option<Window>> {
         let Some(time) = &rule.time else { return Some(None) };
-        for tolerance in [&time.past, &time.future] {
-            if tolerance.value.is_zero() {
+        let future = time.future.value.0;
+        for (key, tolerance) in [(&time.past.key, Some(time.past.value)), (&time.future.key, future)] {
+            let Some(tolerance) = tolerance else { continue };
+            if tolerance.is_zero() {
                 let help =
                     "write how far the clocks may differ, for example \"5m\"; to check no time, leave `time` out";
-                self.error(&tolerance.key, "a tolerance of nothing refuses everything", help);
+                self.error(key, "a tolerance of nothing refuses everything", help);
                 return None;
             }
-            if tolerance.value.as_secs() > TOLERANCE_WARN_SECONDS {
+            if tolerance.as_secs() > TOLERANCE_WARN_SECONDS {
                 self.warn(
-                    &tolerance.key,
+                    key,
                     "this is longer than an hour",
                     "a captured request can be replayed for that long, but for the dedup window",
                 );
@@ -128,8 +130,8 @@ impl Context<'_> {
             Unit::Rfc3339 => window::Unit::Rfc3339,
         };
         let from = self.selectors(&time.from)?;
-        self.tolerance = self.tolerance.max(time.past.value.max(time.future.value));
-        Some(Some(Window { from, unit, past: time.past.value, future: time.future.value }))
+        self.tolerance = self.tolerance.max(time.past.value.max(future.unwrap_or_default()));
+        Some(Some(Window { from, unit, past: time.past.value, future }))
     }
 
     /// What a right signature binds; a time that is checked must be bound too (W-40).
@@ -143,7 +145,8 @@ impl Context<'_> {
             return None;
         }
         for message in messages {
-            self.signed.extend(message.selectors().cloned());
+            let parts = message.selectors().map(|part| (part.clone(), rule.each.is_some()));
+            self.signed.extend(parts);
         }
         let require = self.conditions(&rule.require)?;
         let whole = messages.iter().all(|message| binds_body(message, &require));
@@ -179,7 +182,11 @@ fn binds_body(message: &Template, require: &[Condition]) -> bool {
     let bound = |condition: &Condition| match condition {
         Condition::Same(one, other) => (other.binds_body() && is_signed(one)) || (one.binds_body() && is_signed(other)),
         Condition::Equal(one, _) => one.place == Place::Body && one.transforms.is_empty(),
-        Condition::Absent(_) | Condition::Matches(..) | Condition::OneOf(..) | Condition::Present(_) => false,
+        Condition::Absent(_)
+        | Condition::Any(_)
+        | Condition::Matches(..)
+        | Condition::OneOf(..)
+        | Condition::Present(_) => false,
     };
     message.selectors().any(Selector::binds_body) || require.iter().any(bound)
 }

@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use http::{HeaderName, HeaderValue};
 
-use super::{Context, Sender, auth::Secrets, text::is_part_of};
+use super::{
+    Context, Sender,
+    auth::{Secrets, key_bytes},
+};
 use crate::{
     config::{
         At, Key,
@@ -20,10 +23,9 @@ use crate::{
         authenticate::Authenticator,
         check::Policy,
         greet::Greeter,
-        recognize::{Pattern, Recognizer},
+        recognize::Pattern,
         schemes::Scheme,
         selector::{Place, Selector},
-        split::Envelope,
         template::Piece,
     },
     state::claims::{LEASE_MAX, LEASE_MIN, WINDOW_MAX},
@@ -37,7 +39,8 @@ impl Context<'_> {
     pub(super) fn source(&mut self, name: &str) -> Option<(Source, Sender)> {
         let before = self.found.errors();
         let written = self.written;
-        let secrets = self.secrets(&written.secrets);
+        let mut secrets = self.secrets(&written.secrets);
+        let learned = self.learned(name, &mut secrets);
         let rules = self.rules(&secrets);
         let greeter = self.greeter(&secrets);
         let delivery = self.delivery();
@@ -79,7 +82,8 @@ impl Context<'_> {
             },
             media_types: media_types(&written.content_types),
             authenticator: authenticator.ok()?,
-            greeter: Greeter { rules: greeter?, public_url, key: secrets.first().map(|named| named.key.clone()) },
+            greeter: Greeter { rules: greeter?, public_url, keys: self.reply_keys(secrets) },
+            learned,
             limit: limit.flatten(),
             envelope: envelope?,
             recognizer: recognizer?,
@@ -98,45 +102,17 @@ impl Context<'_> {
         Some((source, Sender { path: written.path.value.0.clone(), provider, rules }))
     }
 
+    /// What replies are signed with: the keys of the first keyed rule, whose mistakes that rule has reported.
+    fn reply_keys(&self, secrets: Secrets) -> Secrets {
+        match self.written.auth.iter().find(|rule| rule.kind.value == Kind::Hmac) {
+            Some(rule) => secrets.iter().filter_map(|named| named.map(|it| key_bytes(&rule.key, it)).ok()).collect(),
+            None => secrets,
+        }
+    }
+
     fn greeter(&mut self, secrets: &Secrets) -> Option<Vec<crate::stages::greet::Handshake>> {
         let rules: Vec<_> = self.written.handshake.iter().map(|rule| self.handshake(rule, secrets)).collect();
         rules.into_iter().collect::<Option<Vec<_>>>().map(|rules| rules.into_iter().flatten().collect())
-    }
-
-    fn envelope(&mut self) -> Option<Envelope> {
-        let events = &self.written.events;
-        let split = match &events.split {
-            Some(pointer) => Some(self.pointer(pointer)?),
-            None => None,
-        };
-        let unwrap = match events.unwrap.value.0.as_str() {
-            "" => None,
-            _ => Some(self.pointer(&events.unwrap)?),
-        };
-        Some(Envelope { split, unwrap, ..Envelope::default() })
-    }
-
-    fn recognizer(&mut self) -> Option<Recognizer> {
-        let events = &self.written.events;
-        let patterns = |written: &[At<crate::config::Glob>]| {
-            written.iter().map(|glob| Pattern::new(glob.value.0.clone())).collect::<Vec<_>>()
-        };
-        let mut filters = Vec::new();
-        for (pointer, wanted) in &events.r#where {
-            let pointer = crate::stages::json::Pointer::parse(&pointer.0);
-            let values = wanted.iter().map(|value| value.value.to_string()).collect();
-            filters.push((pointer.ok()?, values));
-        }
-        let known = self.written.schema.iter().flat_map(|schema| schema.known.iter());
-        Some(Recognizer {
-            types: self.selectors(&events.r#type)?,
-            identity: self.selectors(&events.id)?,
-            aliases: events.aliases.iter().map(|(name, of)| (name.clone(), of.value.clone())).collect(),
-            known: known.map(|name| name.value.clone()).collect(),
-            allow: patterns(&events.allow),
-            deny: patterns(&events.deny),
-            filters,
-        })
     }
 
     fn delivery(&mut self) -> Option<Delivery> {
@@ -267,22 +243,6 @@ impl Context<'_> {
         }
     }
 
-    /// An identity that is not signed can be changed by whoever replays a captured request.
-    fn unsigned_identity(&mut self, recognizer: Option<&Recognizer>) {
-        let Some(recognizer) = recognizer.filter(|_| !self.signed.is_empty()) else { return };
-        let is_signed = |wanted: &Selector| {
-            let covered = |part: &Selector| is_part_of(wanted, part) || (wanted.place == Place::Type && is_body(part));
-            self.signed.iter().any(covered)
-        };
-        let unsigned = recognizer.identity.iter().find(|selector| !is_signed(selector));
-        if let Some(selector) = unsigned {
-            let message =
-                format!("`{selector:?}` is not signed: a captured request with another value would pass as new");
-            let key = self.written.events.id.first().map_or(&self.written.at, |id| &id.key).clone();
-            self.warn(&key, message, "identify by what is signed, for example `id = \"body|sha256\"`");
-        }
-    }
-
     fn public_url(&self) -> Arc<str> {
         let url = self.raw.server.public_url.as_ref().map(|url| url.value.0.to_string()).unwrap_or_default();
         Arc::from(url.trim_end_matches('/'))
@@ -301,7 +261,7 @@ impl Context<'_> {
                 Some(answer)
             }
         };
-        Some(AnswerPolicy { success, unauthenticated: reply.unauthenticated.status() })
+        Some(AnswerPolicy { success, unauthenticated: reply.unauthenticated.status(), quiet: reply.quiet.value })
     }
 
     /// A text that is the same for every request.
@@ -317,10 +277,6 @@ impl Context<'_> {
             }
         }
     }
-}
-
-fn is_body(part: &Selector) -> bool {
-    part.place == Place::Body
 }
 
 fn longest_timeout(delivery: &Delivery) -> Duration {

@@ -1,10 +1,12 @@
 //! Selectors and templates: from text to what runs, and what one says about another.
 
+use std::collections::BTreeMap;
+
 use super::Context;
 use crate::{
     config::{At, Key, raw::secret::SettingValue},
     stages::{
-        json::Pointer,
+        json::{Path, Pointer},
         selector::{Place, Selector},
         template::Template,
     },
@@ -36,8 +38,24 @@ impl Context<'_> {
         parsed.map_err(|problem| self.error(&written.key, problem, SELECTORS)).ok()
     }
 
+    /// A template for something that is sent to the sender itself, over `https` to an address of the configuration or of
+    /// a list: settings that are secrets may stand in it.
+    pub(super) fn template_for_the_sender(&mut self, written: &At<crate::config::Template>) -> Option<Template> {
+        let mut secrets = BTreeMap::new();
+        for (name, setting) in self.settings {
+            if let SettingValue::Secret(source) = &setting.value {
+                let secret = self.surroundings.vault(true).one(source, self.found)?;
+                secrets.insert(name.clone(), String::from_utf8(secret.expose().to_vec()).ok()?);
+            }
+        }
+        let setting = |name: &str| self.setting(name).or_else(|| secrets.get(name).cloned());
+        let parsed = Template::parse(&written.value.0, &setting);
+        let template = parsed.map_err(|problem| self.error(&written.key, problem, SELECTORS)).ok()?;
+        self.keeps_secret(template.selectors(), &written.key).then_some(template)
+    }
+
     fn keeps_secret<'s>(&mut self, selectors: impl IntoIterator<Item = &'s Selector>, key: &Key) -> bool {
-        let tells = selectors.into_iter().any(|selector| selector.place == Place::Secret);
+        let tells = selectors.into_iter().any(Selector::tells_secret);
         if tells {
             self.error(key, "the secret has no place here", "`secret` stands only in the `message` of a `digest`");
         }
@@ -50,6 +68,12 @@ impl Context<'_> {
         parsed.map_err(|fault| self.error(&written.key, fault.to_string(), "for example \"/data/id\"")).ok()
     }
 
+    /// A JSON pointer with `*` in it.
+    pub(super) fn path(&mut self, written: &At<crate::config::Pointer>) -> Option<Path> {
+        let parsed = Path::parse(&written.value.0);
+        parsed.map_err(|fault| self.error(&written.key, fault.to_string(), "for example \"/data/*/id\"")).ok()
+    }
+
     /// A setting's text.
     fn setting(&self, name: &str) -> Option<String> {
         match &self.settings.get(name)?.value {
@@ -58,22 +82,34 @@ impl Context<'_> {
         }
     }
 
-    /// Whether a setting is given, and not `false`.
+    /// Whether a setting is given, and neither `false` nor an empty list.
     pub(super) fn switched_on(&self, name: &str) -> bool {
-        self.setting(name).is_some_and(|value| value != "false")
+        match self.settings.get(name).map(|setting| &setting.value) {
+            Some(SettingValue::List(values)) => !values.is_empty(),
+            Some(SettingValue::Plain(value)) => value.to_string() != "false",
+            Some(SettingValue::Secret(_)) => true,
+            None => false,
+        }
     }
 }
 
 const SELECTORS: &str = "selectors are `header:N`, `query:N`, `form:N`, `json:/pointer`, `raw:/pointer`, `sig.K`, `setting:N`, `method`, \
-                         `url`, `path`, `raw_query`, `body`, with transforms such as `|hex` after them";
+                         `url`, `path`, `raw_query`, `body`, `claim:/pointer`, `kid`, with transforms such as `|hex` after them";
 
 /// Whether a signature over `part` also covers `wanted`.
 pub(super) fn is_part_of(wanted: &Selector, part: &Selector) -> bool {
-    let in_body = matches!(wanted.place, Place::Form(_) | Place::Json(_) | Place::Raw(_) | Place::Body);
+    if let Place::Joined(template) = &wanted.place {
+        return template.selectors().all(|wanted| is_part_of(wanted, part));
+    }
+    let in_body = matches!(
+        wanted.place,
+        Place::Form(_) | Place::Json(_) | Place::Name(..) | Place::Raw(_) | Place::Whole(_) | Place::Body
+    );
     let in_url = matches!(wanted.place, Place::Query(_) | Place::RawQuery | Place::Path);
     wanted.place == part.place
         || (in_body && part.binds_body())
         || (in_url && matches!(part.place, Place::Url))
         || (matches!(wanted.place, Place::Query(_)) && part.place == Place::RawQuery)
         || wanted.is_fixed()
+        || matches!(&wanted.place, Place::Header(name) if part.lists_header(name))
 }

@@ -8,7 +8,7 @@ use crate::config::{
     node::{Node, Value},
     raw::secret::SecretSource,
     table::{FromConfig, Many, Shape, table, words},
-    values::{Header, MethodName, Number, Pattern, Plain, Pointer, Selector, Template},
+    values::{Ahead, Cidr, Header, Host, MethodName, Number, Pattern, Plain, Pointer, Selector, Template},
 };
 
 table! {
@@ -24,6 +24,9 @@ table! {
         signature: Option<Signature>,
         /// How the secret becomes a key.
         key: KeyForm = "{}",
+        /// Where the sender publishes its keys. They are fetched when a request needs one; with `secrets`, which are then
+        /// pinned keys, nothing is.
+        keys: Option<Keys>,
         /// What is signed: candidates of literals and selectors. One of them must verify.
         message: Many<At<Template>> = r#"["{body}"]"#,
         /// When the request was signed.
@@ -64,8 +67,8 @@ table! {
         prefix: At<Prefix> = r#""""#,
         /// How the bytes are written.
         encoding: At<Encoding> = r#""hex""#,
-        /// What the bytes of an ECDSA signature are.
-        form: At<Form> = r#""der""#,
+        /// What the bytes of an ECDSA signature are, or how an RSA signature is padded.
+        form: Option<At<Form>>,
     }
 
     /// How a secret becomes a key.
@@ -76,10 +79,51 @@ table! {
         strip: Many<At<String>> = "[]",
         /// What a secret is that has none of these prefixes. Absent: the same.
         bare: Option<At<Decode>>,
+        /// The Unicode form that the sender brings the secret into first. Absent: none.
+        normalize: Option<At<Normalize>>,
         /// What the sender puts behind the key.
         suffix: At<String> = r#""""#,
+        /// Where a request names the secret that it is signed with: only the one with that `name` is looked at. Absent: all.
+        chosen_by: Option<At<Selector>>,
         /// The key is this hash of it.
         derive: Option<At<Hash>>,
+    }
+
+    /// Where a sender publishes its public keys. Only `https`, only public addresses, and never a redirect. A document is
+    /// kept for a day, asked for again after 15 minutes, and sooner, but not within 30 seconds, for a key it lacks.
+    Keys {
+        /// The address. With a part of the request in it, or `{kid}`, the key that a token names, it is followed only where
+        /// `hosts` and `path` fit. Several: each that the request has all parts of.
+        url: Many<At<Template>>,
+        /// What lies there.
+        form: At<KeyDocument>,
+        /// The hosts that are gone to, `NAME` or `NAME:PORT`. A `*` stands for a part of one label, and never for a name
+        /// that strangers can register.
+        hosts: Many<At<Host>> = "[]",
+        /// The path, as a regular expression that fits all of it. A query is never followed.
+        path: Option<At<Pattern>>,
+        /// The body of a `POST`, as JSON, in place of a `GET`. Settings that are secrets may stand in it.
+        post: Option<At<Template>>,
+        /// Where in a JSON document the keys are.
+        pointer: At<Pointer> = r#""""#,
+        /// Where in a JSON Web Key its end is, in seconds since 1970. Absent: it has none.
+        until: Option<At<Pointer>>,
+        /// The common names that a certificate may have. Empty: any.
+        names: Many<At<Host>> = "[]",
+        /// Networks that are gone to, though they are not public: for an issuer of your own.
+        networks: Many<At<Cidr>> = "[]",
+    }
+
+    /// An address of the sender's by which an endpoint is confirmed: a `GET`, as careful as for keys.
+    Confirm {
+        /// The address.
+        url: At<Template>,
+        /// The hosts that are gone to, as for `keys`.
+        hosts: Many<At<Host>>,
+        /// The path, as a regular expression that fits all of it.
+        path: At<Pattern>,
+        /// The query, as a regular expression that fits all of it. Absent: there must be none.
+        query: Option<At<Pattern>>,
     }
 
     /// When the request was signed.
@@ -90,8 +134,8 @@ table! {
         unit: At<Unit> = r#""s""#,
         /// How old it may be.
         past: At<Duration> = r#""5m""#,
-        /// How far ahead it may be.
-        future: At<Duration> = r#""5m""#,
+        /// How far ahead it may be. `any`: for senders that are known to write times which never come.
+        future: At<Ahead> = r#""5m""#,
     }
 
     /// A challenge or test of the sender, and the answer to it.
@@ -110,8 +154,18 @@ table! {
         secrets: Many<SecretSource> = "[]",
         /// Only when this setting is given, and not `false`.
         only_with: Option<At<String>>,
+        /// What must hold for the answer to be given. What is no test of this kind belongs in `when`.
+        require: Many<Condition> = "[]",
         /// What the values that are sent back must look like.
         guard: BTreeMap<Selector, At<Pattern>> = "{}",
+        /// The status, without a body, where what is asked for is not proved, does not hold or does not look right. Absent:
+        /// as for a request that is no handshake.
+        otherwise: Option<At<Number<400, 409>>>,
+        /// An address that is visited before the answer is given: it is given only if that is answered with a 2xx.
+        confirm: Option<Confirm>,
+        /// A secret that the sender hands over, kept before the answer is given: the first one, and no other after it.
+        /// Nothing is verified with it until `hooksieve secrets confirm`. Needs `[learned]`.
+        learn: Option<At<Selector>>,
         /// The answer.
         reply: HandshakeReply = "{}",
     }
@@ -140,6 +194,8 @@ table! {
         matches: Option<Pair<Selector, Pattern>>,
         /// `[SELECTOR, SETTING]`: the selector finds one of the values of this setting.
         in_list: Option<Pair<Selector, String>>,
+        /// At least one of these holds.
+        any: Option<Many<Condition>>,
     }
 }
 
@@ -158,7 +214,7 @@ words! {
         Ed25519 = "ed25519",
         /// An ECDSA signature over P-256 with SHA-256.
         Ecdsa = "ecdsa",
-        /// An RSA signature (PKCS #1 v1.5), at least 2048 bits.
+        /// An RSA signature (PKCS #1 v1.5, or PSS), at least 2048 bits.
         Rsa = "rsa",
         /// A JSON Web Token. `claim:/NAME` stands for what it says, in `require` and `time`; `exp` and `nbf` count.
         Jwt = "jwt",
@@ -194,6 +250,12 @@ words! {
         Rs384 = "RS384",
         /// RSA PKCS #1 v1.5 with SHA-512.
         Rs512 = "RS512",
+        /// RSA PSS with SHA-256.
+        Ps256 = "PS256",
+        /// RSA PSS with SHA-384.
+        Ps384 = "PS384",
+        /// RSA PSS with SHA-512.
+        Ps512 = "PS512",
         /// ECDSA over P-256 with SHA-256.
         Es256 = "ES256",
         /// Ed25519.
@@ -212,12 +274,16 @@ words! {
         Auto = "auto",
     }
 
-    /// What the bytes of an ECDSA signature are.
+    /// What the bytes of a signature are.
     Form {
-        /// DER.
+        /// ECDSA: DER, as where nothing is said.
         Der = "der",
-        /// The two numbers in a row, 32 bytes each.
+        /// ECDSA: the two numbers in a row, 32 bytes each.
         Raw = "raw",
+        /// RSA: PKCS #1 v1.5, as where nothing is said.
+        Pkcs1 = "pkcs1",
+        /// RSA: PSS, with a salt as long as the hash.
+        Pss = "pss",
     }
 
     /// What a secret is.
@@ -234,6 +300,23 @@ words! {
         Jwk = "jwk",
         /// A public key as base64 of its `SubjectPublicKeyInfo`, without the lines around it.
         Spki = "spki",
+    }
+
+    /// A Unicode form (Unicode Standard Annex #15).
+    Normalize {
+        /// Compatibility decomposition.
+        Nfkd = "nfkd",
+    }
+    /// What lies where a sender publishes its keys.
+    KeyDocument {
+        /// A JSON Web Key Set (RFC 7517, section 5).
+        Jwks = "jwks",
+        /// One JSON Web Key.
+        Jwk = "jwk",
+        /// A public key in PEM.
+        Pem = "pem",
+        /// A certificate in PEM, which must be valid at the time; its issuers are not looked at.
+        X509 = "x509",
     }
 
     /// How a time is written.
@@ -298,6 +381,8 @@ impl FromConfig for Prefix {
 /// A condition on the request.
 #[derive(Clone, Debug)]
 pub enum Condition {
+    /// One of them holds.
+    Any(Many<Self>),
     /// The selector finds something.
     Present(At<Selector>),
     /// The selector finds nothing.
@@ -314,21 +399,25 @@ pub enum Condition {
 
 impl FromConfig for Condition {
     fn read(node: &Node, found: &mut Diagnostics) -> Option<Self> {
-        let ConditionTable { at, present, absent, equal, same, matches, in_list } = ConditionTable::read(node, found)?;
-        match (present, absent, equal, in_list, same, matches) {
-            (Some(selector), None, None, None, None, None) => Some(Self::Present(selector)),
-            (None, Some(selector), None, None, None, None) => Some(Self::Absent(selector)),
-            (None, None, Some(Pair(selector, value)), None, None, None) => Some(Self::Equal(selector, value)),
-            (None, None, None, Some(Pair(selector, setting)), None, None) => Some(Self::InList(selector, setting)),
-            (None, None, None, None, Some(Pair(one, other)), None) => Some(Self::Same(one, other)),
-            (None, None, None, None, None, Some(Pair(selector, shape))) => Some(Self::Matches(selector, shape)),
-            _ => {
-                let message = format!("`{}` must be exactly one condition", at.path());
-                let help = "for several conditions write a list: `[{ present = … }, { equal = [ … ] }]`";
-                found.push(Diagnostic::error(&at, message).help(help));
-                None
-            }
+        let ConditionTable { at, present, absent, equal, same, matches, in_list, any } =
+            ConditionTable::read(node, found)?;
+        let written = [
+            present.map(Self::Present),
+            absent.map(Self::Absent),
+            equal.map(|Pair(selector, value)| Self::Equal(selector, value)),
+            in_list.map(|Pair(selector, setting)| Self::InList(selector, setting)),
+            same.map(|Pair(one, other)| Self::Same(one, other)),
+            matches.map(|Pair(selector, shape)| Self::Matches(selector, shape)),
+            any.map(Self::Any),
+        ];
+        let mut written = written.into_iter().flatten();
+        if let (Some(condition), None) = (written.next(), written.next()) {
+            return Some(condition);
         }
+        let message = format!("`{}` must be exactly one condition", at.path());
+        let help = "for several conditions write a list: `[{ present = … }, { equal = [ … ] }]`";
+        found.push(Diagnostic::error(&at, message).help(help));
+        None
     }
 
     fn shape() -> Shape {

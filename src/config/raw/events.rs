@@ -3,22 +3,34 @@
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use crate::config::{
+    diagnostics::Diagnostics,
     key::At,
-    table::{Many, table, words},
+    node::{Node, Value},
+    table::{FromConfig, Many, Shape, table, words},
     values::{Glob, Header, Number, Plain, Pointer, Rate, Selector, Template},
 };
 
 table! {
     /// Where the events of a request are, and what is known of each.
     Events {
-        /// Where the array of events is; `""`: the body is an array or one object. Absent: the body is one event.
-        split: Option<At<Pointer>>,
-        /// Where the event is in each element of the array.
+        /// Where the arrays of events are; `""`: the body is an array or one object. `*` stands for every element of an array,
+        /// or for a run of characters of a key: `/entry/*/changes`. Absent: the body is one event.
+        split: Option<Many<At<Pointer>>>,
+        /// Where the event is in each element of the array; with `*` for the only member of an object.
         unwrap: At<Pointer> = r#""""#,
+        /// How many events one request may bring; one with more is refused with 413.
+        max_events: At<Number<1, 10_000>> = "1_000",
+        /// Whether the body has one JSON value on each line.
+        lines: At<bool> = "false",
+        /// Whether a form is an event. Its fields are looked at as members of an object, and the form is forwarded as it is.
+        forms: At<bool> = "false",
+        /// The fields of a form that hold JSON: where there is one, the events are in it.
+        form_json: Many<At<String>> = "[]",
         /// Its type: the first selector that finds something.
         r#type: Many<At<Selector>> = "[]",
-        /// What makes it the same event when it comes again: all of these must be there.
-        id: Many<At<Selector>> = "[]",
+        /// What makes it the same event when it comes again: all of these must be there. A list of lists: the first of which
+        /// all are there.
+        id: Identities = "[]",
         /// When it happened.
         time: Option<At<Selector>>,
         /// Other names of event types: what is written, and what it is read as.
@@ -113,6 +125,8 @@ table! {
         success: Option<Success>,
         /// The status of a request that fails authentication.
         unauthenticated: At<Number<400, 499>> = "401",
+        /// Whether refusals have no body, for senders that take one amiss.
+        quiet: At<bool> = "false",
     }
 
     /// What an accepted request is answered with.
@@ -123,6 +137,25 @@ table! {
         headers: BTreeMap<Header, At<Template>> = "{}",
         /// The body.
         body: At<Template> = r#""""#,
+    }
+}
+
+/// Selectors that identify an event together, or several such lists, of which the first that is complete counts.
+#[derive(Clone, Debug)]
+pub struct Identities(pub Vec<Many<At<Selector>>>);
+
+impl FromConfig for Identities {
+    fn read(node: &Node, found: &mut Diagnostics) -> Option<Self> {
+        let structured = node.structured();
+        let Value::List(items) = &structured.value else { return Many::read(node, found).map(|it| Self(vec![it])) };
+        if items.iter().any(|item| matches!(item.value, Value::List(_))) {
+            return Vec::read(&structured, found).map(Self);
+        }
+        if items.is_empty() { Some(Self(Vec::new())) } else { Many::read(node, found).map(|it| Self(vec![it])) }
+    }
+
+    fn shape() -> Shape {
+        Shape::Leaf("a selector, a list of them, or a list of such lists".to_owned())
     }
 }
 

@@ -31,6 +31,8 @@ table! {
         log: Log = "{}",
         /// The file that outlives the process: quarantine, queued delivery, delivery log, dedup across restarts.
         journal: Option<Journal>,
+        /// Where secrets are kept that senders hand over by themselves.
+        learned: Option<Learned>,
         /// The applications that events are forwarded to.
         upstreams: Named<Upstream> = "{}",
         /// The senders: one table for each path that takes webhooks.
@@ -101,6 +103,13 @@ table! {
         max_size: At<Size> = r#""1GiB""#,
         /// Whose bytes are kept.
         bodies: At<Bodies> = r#""needed""#,
+    }
+
+    /// Secrets that senders hand over by themselves, for handshakes that say `learn`.
+    Learned {
+        /// The directory they lie in, a file for each source, for the gateway's user alone; it is made when it is not
+        /// there. A relative path starts at the configuration file.
+        directory: At<PathBuf>,
     }
 
     /// An application that events are forwarded to.

@@ -9,7 +9,7 @@ use std::{
 use http::{HeaderName, HeaderValue, Uri};
 use ipnet::IpNet;
 
-use crate::config::values::Leaf;
+use crate::{config::values::Leaf, stages::address::HostPattern};
 
 /// An absolute `http` or `https` address without user information and fragment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +58,24 @@ impl Leaf for Cidr {
 
 fn net(text: &str) -> Option<IpNet> {
     text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
+}
+
+/// A host that the gateway goes to by itself, or several of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Host(pub HostPattern);
+
+impl Leaf for Host {
+    fn want() -> String {
+        "the name of a host, in which `*` stands for a part of a label".to_owned()
+    }
+
+    fn help(text: &str) -> String {
+        HostPattern::parse(text).err().unwrap_or_else(|| "for example \"keys.example.com\"".to_owned())
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        HostPattern::parse(text).ok().map(Self)
+    }
 }
 
 /// Where a listener waits.

@@ -9,8 +9,8 @@ use std::{fmt, path::PathBuf};
 use jiff::Timestamp;
 
 pub use self::{
-    address::{Cidr, Header, Listen, Url},
-    quantity::{Number, Rate, Size},
+    address::{Cidr, Header, Host, Listen, Url},
+    quantity::{Ahead, Number, Rate, Size},
     text::{Glob, MediaType, MethodName, Pattern, Pointer, RequestPath, Selector, Template},
 };
 use crate::{

@@ -35,6 +35,24 @@ impl Leaf for Duration {
     }
 }
 
+/// How far ahead of now something may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ahead(pub Option<Duration>);
+
+impl Leaf for Ahead {
+    fn want() -> String {
+        "a duration, or \"any\"".to_owned()
+    }
+
+    fn help(text: &str) -> String {
+        Duration::help(text)
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        if text == "any" { Some(Self(None)) } else { Duration::parse(text).map(|duration| Self(Some(duration))) }
+    }
+}
+
 /// A number of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Size(pub u64);

@@ -5,6 +5,7 @@
 //! Every body that two readers could understand differently is refused: duplicate keys, lone surrogates, byte order
 //! marks, numbers beyond a 64-bit float, bytes after the value.
 
+mod path;
 mod pointer;
 mod scan;
 mod value;
@@ -14,6 +15,7 @@ use std::fmt;
 use bytes::Bytes;
 
 pub use self::{
+    path::{Path, elements},
     pointer::{Pointer, PointerFault},
     value::{Elements, Members, Value},
 };

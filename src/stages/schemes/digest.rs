@@ -38,7 +38,7 @@ impl Digest {
         now: Timestamp,
         looked: &mut Looked,
     ) -> Result<Proof, Refusal> {
-        let Signed { signature, messages, window, keys, strength } = &self.signed;
+        let Signed { signature, messages, window, strength, .. } = &self.signed;
         let length = Length::Exactly(self.hash.length());
         let digests: Vec<_> =
             parsed.signatures.iter().filter_map(|text| signature.encoding.decode(text, length)).collect();
@@ -46,8 +46,9 @@ impl Digest {
             return Err(Refusal::AuthMalformed);
         }
         let mut complete = false;
+        let keys = self.signed.keys(facts, now)?;
         for message in messages {
-            for named in keys.iter().filter(|named| named.is_current(now)) {
+            for named in &keys {
                 let facts = Facts { fields: &parsed.fields, key: Some(&named.key), ..facts.clone() };
                 let Some(parts) = signed_parts(message, &facts)? else { break };
                 complete = true;

@@ -114,8 +114,8 @@ impl Verifier for Key {
     }
 
     /// One HMAC, however many signatures were sent (W-29).
-    fn verifies(&self, parts: &[&[u8]], signatures: &[Vec<u8>]) -> bool {
+    fn verifies(&self, parts: &[&[u8]], signatures: &[impl AsRef<[u8]>]) -> bool {
         let tag = self.tag(parts);
-        signatures.iter().any(|signature| bool::from(signature.ct_eq(&tag.bytes[..tag.length])))
+        signatures.iter().any(|signature| bool::from(signature.as_ref().ct_eq(&tag.bytes[..tag.length])))
     }
 }

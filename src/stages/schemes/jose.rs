@@ -1,6 +1,8 @@
 //! JSON Web Tokens (RFC 7519) and detached JSON Web Signatures (RFC 7515, appendix F, and RFC 7797). Algorithms belong to
 //! keys that are pinned: what a token says of its algorithm must agree, and nothing else of its header is followed.
 
+use std::{borrow::Cow, sync::Arc};
+
 use data_encoding::BASE64URL_NOPAD;
 use jiff::Timestamp;
 
@@ -18,7 +20,8 @@ use crate::stages::{
     words::Refusal,
 };
 
-/// How far the clocks may differ where a token says until when it is good, in seconds.
+/// How far the sender's clock may be ahead where a token says from when on it is good, in seconds. There is none at its
+/// other end: tokens are made for each request and live for minutes, so one that has expired is an old one.
 const LEEWAY: f64 = 60.0;
 
 /// The longest token, in bytes.
@@ -78,7 +81,7 @@ impl Verifier for Verifying {
         }
     }
 
-    fn verifies(&self, parts: &[&[u8]], signatures: &[Vec<u8>]) -> bool {
+    fn verifies(&self, parts: &[&[u8]], signatures: &[impl AsRef<[u8]>]) -> bool {
         match self {
             Self::Public(key) => key.verifies(parts, signatures),
             Self::Shared(key) => key.verifies(parts, signatures),
@@ -98,12 +101,31 @@ struct Token<'a> {
 }
 
 impl Jose {
+    /// The key that the token names, where its algorithm is one of these.
+    pub(super) fn key_id(
+        &self,
+        facts: &Facts<'_>,
+        mut algorithms: impl Iterator<Item = &'static str>,
+    ) -> Result<Option<String>, Refusal> {
+        let credential = self.credential(facts)?;
+        let token = self.token(&credential)?;
+        if algorithms.any(|name| name == token.algorithm) { Ok(token.key_id) } else { Err(Refusal::AuthMismatch) }
+    }
+
+    fn credential<'a>(&'a self, facts: &Facts<'a>) -> Result<Cow<'a, [u8]>, Refusal> {
+        first(&self.from, facts)?.filter(|value| !value.is_empty()).ok_or(Refusal::AuthMissing)
+    }
+
+    fn token<'t>(&self, credential: &'t [u8]) -> Result<Token<'t>, Refusal> {
+        let text = std::str::from_utf8(credential).map_err(|_| Refusal::AuthMalformed)?;
+        self.prefix.strip(text).and_then(Token::parse).ok_or(Refusal::AuthMalformed)
+    }
+
     pub(super) fn judge(&self, facts: &Facts<'_>, now: Timestamp, looked: &mut Looked) -> Result<Proof, Refusal> {
-        let credential = first(&self.from, facts)?.filter(|value| !value.is_empty()).ok_or(Refusal::AuthMissing)?;
+        let credential = self.credential(facts)?;
         looked.credential_bytes = credential.len();
         looked.tokens = 1;
-        let text = std::str::from_utf8(&credential).map_err(|_| Refusal::AuthMalformed)?;
-        let token = self.prefix.strip(text).and_then(Token::parse).ok_or(Refusal::AuthMalformed)?;
+        let token = self.token(&credential)?;
         let check_window = |facts: &Facts<'_>| self.window.as_ref().map_or(Ok(()), |window| window.check(facts, now));
         let key = match &self.payload {
             Payload::Claims(require) => {
@@ -111,7 +133,7 @@ impl Jose {
                     return Err(Refusal::AuthMalformed);
                 }
                 let parts = [token.header.as_bytes(), b".", token.payload.as_bytes()];
-                let key = self.verify(&token, &parts, now, looked)?;
+                let key = self.verify(&token, &parts, facts, now, looked)?;
                 let claims = object(token.payload).ok_or(Refusal::AuthMalformed)?;
                 judge_lifetime(claims.root(), now)?;
                 let facts = Facts { claims: Some(claims.root()), ..facts.clone() };
@@ -127,7 +149,7 @@ impl Jose {
                 }
                 let payload = signed_parts(message, facts)?.ok_or(Refusal::AuthMissing)?.concat();
                 let payload = if token.is_raw { payload } else { BASE64URL_NOPAD.encode(&payload).into_bytes() };
-                let key = self.verify(&token, &[token.header.as_bytes(), b".", &payload], now, looked)?;
+                let key = self.verify(&token, &[token.header.as_bytes(), b".", &payload], facts, now, looked)?;
                 check_window(facts)?;
                 key
             }
@@ -139,14 +161,15 @@ impl Jose {
         &self,
         token: &Token<'_>,
         parts: &[&[u8]],
+        facts: &Facts<'_>,
         now: Timestamp,
         looked: &mut Looked,
-    ) -> Result<std::sync::Arc<str>, Refusal> {
+    ) -> Result<Arc<str>, Refusal> {
         let fits = |named: &&Named<Key>| {
             let is_other = named.key.id.as_ref().zip(token.key_id.as_ref()).is_some_and(|(id, sent)| id != sent);
             named.is_current(now) && named.key.algorithm == token.algorithm && !is_other
         };
-        for named in self.keys.iter().filter(fits) {
+        for named in self.keys.iter().chain(facts.published).filter(fits) {
             looked.secrets_tried += 1;
             let has_length = match named.key.verifying.signature_length() {
                 Length::Exactly(length) => token.signature.len() == length,
@@ -208,7 +231,7 @@ fn judge_lifetime(claims: Value<'_>, now: Timestamp) -> Result<(), Refusal> {
             number.map(Some).ok_or(Refusal::AuthMalformed)
         }
     };
-    if moment("/exp")?.is_some_and(|end| now >= end + LEEWAY) {
+    if moment("/exp")?.is_some_and(|end| now >= end) {
         Err(Refusal::TimestampStale)
     } else if moment("/nbf")?.is_some_and(|start| now + LEEWAY < start) {
         Err(Refusal::TimestampFuture)

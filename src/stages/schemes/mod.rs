@@ -1,10 +1,14 @@
 //! How a sender can prove itself. A scheme judges; it cannot admit: only [`super::authenticate`] makes an `Authentic`.
 
 pub mod basic;
+pub mod certificate;
 pub mod digest;
 pub mod hmac;
 pub mod jose;
+pub mod jwk;
+pub mod key_set;
 pub mod public_key;
+pub mod published;
 pub mod sign;
 pub mod signature;
 pub mod signed;
@@ -125,6 +129,22 @@ impl Scheme {
             Self::None => Ok(Proof { key: Arc::from("none"), strength: Strength::None }),
             Self::PublicKey(scheme) => scheme.judge(facts, now, looked),
             Self::Token(scheme) => scheme.judge(facts, now, looked),
+        }
+    }
+
+    /// The key that a request names, for keys that are not here yet and are used with one of these algorithms. Refused
+    /// is what could not be right with any key, so that nothing is fetched for it.
+    pub(in crate::stages) fn key_id(
+        &self,
+        facts: &Facts<'_>,
+        algorithms: &[(&'static str, public_key::Algorithm)],
+    ) -> Result<Option<String>, Refusal> {
+        match self {
+            Self::Jose(scheme) => scheme.key_id(facts, algorithms.iter().map(|(name, _)| *name)),
+            Self::Digest(scheme) => scheme.signed.is_signed(facts).map(|()| None),
+            Self::Hmac(scheme) => scheme.is_signed(facts).map(|()| None),
+            Self::PublicKey(scheme) => scheme.is_signed(facts).map(|()| None),
+            Self::Basic(_) | Self::None | Self::Token(_) => Ok(None),
         }
     }
 

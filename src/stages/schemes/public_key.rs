@@ -1,4 +1,4 @@
-//! Signatures that are verified with the sender's public key: RSA PKCS #1 v1.5 (RFC 8017, section 8.2), ECDSA over P-256
+//! Signatures that are verified with the sender's public key: RSA PKCS #1 v1.5 and PSS (RFC 8017, section 8), ECDSA over P-256
 //! (FIPS 186-5) and Ed25519 (RFC 8032). Keys are pinned; no private key ever enters the gateway. The algorithm belongs
 //! to the key, never to the request (W-18, W-19).
 
@@ -8,13 +8,11 @@ use pkcs1::RsaPublicKey;
 use ring::signature::{self as verification, UnparsedPublicKey, VerificationAlgorithm};
 use spki::{
     ObjectIdentifier, SubjectPublicKeyInfoRef,
-    der::{
-        Decode, Document, Encode, Reader, SliceReader,
-        asn1::{AnyRef, UintRef},
-    },
+    der::{Decode, Document, Encode, asn1::UintRef},
 };
 
 use super::{
+    certificate::{Certificate, Unreadable},
     hmac::Hash,
     signature::Length,
     signed::{Signed, Verifier},
@@ -43,11 +41,14 @@ pub enum Algorithm {
     Ed25519,
     /// RSA PKCS #1 v1.5 with this hash.
     Rsa(Hash),
+    /// RSA PSS with this hash, and a salt as long as it.
+    RsaPss(Hash),
 }
 
 /// A public key that is known to be usable.
 #[derive(Clone)]
 pub struct PublicKey {
+    algorithm: Algorithm,
     key: UnparsedPublicKey<Vec<u8>>,
     length: Length,
 }
@@ -71,9 +72,9 @@ impl PublicKey {
             "PUBLIC KEY" => Self::from_spki(algorithm, der.as_bytes()),
             "RSA PUBLIC KEY" => Self::from_raw(algorithm, der.as_bytes()),
             "CERTIFICATE" => {
-                let key =
-                    key_of_certificate(der.as_bytes()).map_err(|_| "the certificate cannot be read".to_owned())?;
-                Self::from_info(algorithm, &key)
+                let certificate = Certificate::from_der(der.as_bytes())
+                    .map_err(|Unreadable| "the certificate cannot be read".to_owned())?;
+                Self::from_spki(algorithm, &certificate.key)
             }
             _ => Err(format!("this is a PEM `{label}`, not a `PUBLIC KEY`")),
         }
@@ -92,7 +93,7 @@ impl PublicKey {
                 (info.algorithm.oid == ELLIPTIC_CURVE && curve() == Ok(P256), "a P-256")
             }
             Algorithm::Ed25519 => (info.algorithm.oid == ED25519, "an Ed25519"),
-            Algorithm::Rsa(_) => (info.algorithm.oid == RSA, "an RSA"),
+            Algorithm::Rsa(_) | Algorithm::RsaPss(_) => (info.algorithm.oid == RSA, "an RSA"),
         };
         if !fits {
             return Err(format!("the key is not {name} key"));
@@ -107,6 +108,16 @@ impl PublicKey {
         Self::from_raw(algorithm, &key.to_der().map_err(|_| "the RSA key is too long".to_owned())?)
     }
 
+    /// What the key is for.
+    pub fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    /// The key itself, as [`from_raw`](Self::from_raw) takes it.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.key.as_ref()
+    }
+
     /// Reads the key itself: 32 bytes for Ed25519, the uncompressed point for ECDSA, PKCS #1 DER for RSA.
     pub fn from_raw(algorithm: Algorithm, key: &[u8]) -> Result<Self, String> {
         let (method, length): (&'static dyn VerificationAlgorithm, _) = match algorithm {
@@ -114,6 +125,7 @@ impl PublicKey {
             Algorithm::EcdsaRaw => (&verification::ECDSA_P256_SHA256_FIXED, Length::Exactly(64)),
             Algorithm::Ed25519 => (&verification::ED25519, Length::Exactly(64)),
             Algorithm::Rsa(hash) => (rsa(hash), Length::Exactly(modulus_bytes(key)?)),
+            Algorithm::RsaPss(hash) => (rsa_pss(hash)?, Length::Exactly(modulus_bytes(key)?)),
         };
         match algorithm {
             Algorithm::EcdsaDer | Algorithm::EcdsaRaw if key.len() != 65 || key[0] != 4 => {
@@ -122,9 +134,11 @@ impl PublicKey {
             Algorithm::Ed25519 if key.len() != 32 => {
                 Err(format!("an Ed25519 key has 32 bytes, and this one {}", key.len()))
             }
-            Algorithm::EcdsaDer | Algorithm::EcdsaRaw | Algorithm::Ed25519 | Algorithm::Rsa(_) => {
-                Ok(Self { key: UnparsedPublicKey::new(method, key.to_vec()), length })
-            }
+            Algorithm::EcdsaDer
+            | Algorithm::EcdsaRaw
+            | Algorithm::Ed25519
+            | Algorithm::Rsa(_)
+            | Algorithm::RsaPss(_) => Ok(Self { algorithm, key: UnparsedPublicKey::new(method, key.to_vec()), length }),
         }
     }
 }
@@ -134,7 +148,7 @@ impl Verifier for PublicKey {
         self.length
     }
 
-    fn verifies(&self, parts: &[&[u8]], signatures: &[Vec<u8>]) -> bool {
+    fn verifies(&self, parts: &[&[u8]], signatures: &[impl AsRef<[u8]>]) -> bool {
         let joined;
         let text = match parts {
             [one] => one,
@@ -143,7 +157,7 @@ impl Verifier for PublicKey {
                 joined.as_slice()
             }
         };
-        signatures.iter().any(|signature| self.key.verify(text, signature).is_ok())
+        signatures.iter().any(|signature| self.key.verify(text, signature.as_ref()).is_ok())
     }
 }
 
@@ -156,6 +170,15 @@ fn rsa(hash: Hash) -> &'static dyn VerificationAlgorithm {
     }
 }
 
+fn rsa_pss(hash: Hash) -> Result<&'static dyn VerificationAlgorithm, String> {
+    match hash {
+        Hash::Sha1 => Err("RSA PSS with SHA-1 is not taken".to_owned()),
+        Hash::Sha256 => Ok(&verification::RSA_PSS_2048_8192_SHA256),
+        Hash::Sha384 => Ok(&verification::RSA_PSS_2048_8192_SHA384),
+        Hash::Sha512 => Ok(&verification::RSA_PSS_2048_8192_SHA512),
+    }
+}
+
 fn modulus_bytes(der: &[u8]) -> Result<usize, String> {
     let key = RsaPublicKey::from_der(der).map_err(|_| "the RSA key's DER cannot be read".to_owned())?;
     let bytes = key.modulus.as_bytes().len();
@@ -164,19 +187,6 @@ fn modulus_bytes(der: &[u8]) -> Result<usize, String> {
     } else {
         Err(format!("the RSA key has {} bits; 2048 to 8192 are accepted", bytes * 8))
     }
-}
-
-/// The key of a certificate (RFC 5280, section 4.1): after the version, if there is one, the serial number, the
-/// algorithm, the issuer, the validity and the subject.
-fn key_of_certificate(der: &[u8]) -> spki::der::Result<SubjectPublicKeyInfoRef<'_>> {
-    let certificate = AnyRef::from_der(der)?;
-    let to_be_signed = AnyRef::decode(&mut SliceReader::new(certificate.value())?)?;
-    let mut fields = SliceReader::new(to_be_signed.value())?;
-    let has_version = fields.peek_tag()?.is_context_specific();
-    for _ in 0..(5 + usize::from(has_version)) {
-        AnyRef::decode(&mut fields)?;
-    }
-    SubjectPublicKeyInfoRef::decode(&mut fields)
 }
 
 #[cfg(test)]

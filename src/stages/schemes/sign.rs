@@ -1,14 +1,21 @@
 //! The sender's side of a scheme: makes the credential that the scheme will judge. For `send`, `demo` and tests; on its
 //! journey through the gateway nothing is ever signed in a sender's name.
 
-use data_encoding::{BASE64, BASE64URL_NOPAD, HEXLOWER};
-use http::{HeaderName, HeaderValue};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+mod draft;
+mod json;
+mod shape;
+mod token;
 
+use std::fmt;
+
+use data_encoding::{BASE64, BASE64URL_NOPAD, HEXLOWER};
+
+use self::draft::Draft;
+pub use self::token::LIFE as TOKEN_LIFE;
 use super::{
-    Scheme,
+    Named, Scheme,
     basic::Basic,
-    hmac::Key,
+    public_key::{Algorithm, PublicKey},
     signature::{Encoding, Prefix},
     signed::{Signed, signed_parts},
     token::Token,
@@ -17,8 +24,9 @@ use crate::{
     secret::Secret,
     stages::{
         authenticate::Rule,
+        json::Pointer,
         receive::Received,
-        selector::{Facts, Place, Selector},
+        selector::{Facts, Selector},
         template::{Condition, Template},
     },
 };
@@ -32,6 +40,17 @@ pub struct Pen<'a> {
     pub id: &'a str,
     /// Makes credentials that look right and match no secret.
     pub forge: bool,
+    /// Who has the private key, for schemes that take one.
+    pub signer: Option<&'a dyn Signer>,
+}
+
+/// Who has a private key. The key itself never comes here.
+pub trait Signer: fmt::Debug {
+    /// The public half, as [`PublicKey::from_raw`] takes it.
+    fn public(&self) -> &[u8];
+
+    /// The signature; nothing where the key is for another algorithm.
+    fn sign(&self, algorithm: Algorithm, text: &[u8]) -> Option<Vec<u8>>;
 }
 
 /// Why a credential cannot be made.
@@ -43,28 +62,31 @@ pub enum Unsignable {
     /// No rule applies to the request.
     #[error("no rule of authentication applies to this request")]
     NoRule,
+    /// The private key cannot make such a signature, or nothing here can (RSA with SHA-1).
+    #[error("no signature of this algorithm can be made here with this private key")]
+    Algorithm,
     /// There is no secret, or none is in force.
     #[error("there is no secret in force to sign with")]
     NoSecret,
     /// Nothing is signed, so nothing can be forged.
     #[error("the source has no authentication: there is no credential to forge")]
     NothingToForge,
+    /// The private key's public half is none of those in the configuration.
+    #[error("the private key belongs to none of the public keys that the source takes")]
+    OtherKey,
     /// The credential lies where nothing can be put.
     #[error("the credential lies in {0}, where it cannot be put")]
     Place(String),
-    /// Only the sender can make an RSA signature.
+    /// Only who has the private key can sign.
     #[error("such a signature takes the sender's private key, and the gateway has the public one only")]
     PublicKey,
-    /// Nobody writes tokens here, nor signatures inside of events.
-    #[error("tokens, and signatures inside of events, cannot be made here")]
-    Inside,
+    /// The events are signed one by one, and there is none.
+    #[error("the events are signed one by one, and the body has none where they should be")]
+    NoElements,
     /// The value cannot be written into a header.
     #[error("the secret is no text that a header can carry")]
     Text,
 }
-
-/// Parts of a signature header, `sig.K`.
-type Fields = Vec<(String, String)>;
 
 impl Pen<'_> {
     /// Adds every credential that these rules ask for; each rule comes with the secret that satisfies it. Of several
@@ -76,10 +98,10 @@ impl Pen<'_> {
         let mut problem = Unsignable::NoRule;
         let mut is_signed = false;
         for (rule, secret) in rules {
-            if is_signed && !self.holds(&rule.when, &request) {
+            if is_signed && !Draft::new(*self, request.clone()).holds(&rule.when) {
                 continue;
             }
-            match self.follow(rule, secret.as_ref(), &request) {
+            match self.follow(rule, secret.as_ref(), request.clone()) {
                 Ok(Some(signed)) => (request, is_signed) = (signed, true),
                 Ok(None) => {}
                 Err(unsignable) if rule.when.is_empty() => return Err(unsignable),
@@ -90,219 +112,141 @@ impl Pen<'_> {
     }
 
     /// The request with what one rule asks for; nothing when the rule cannot be made to apply.
-    fn follow(&self, rule: &Rule, secret: Option<&Secret>, request: &Received) -> Result<Option<Received>, Unsignable> {
-        let mut request = request.clone();
-        for condition in rule.when.iter().chain(&rule.require) {
-            match condition {
-                Condition::Equal(selector, text) => self.fill(selector, text, &mut request, &mut Fields::new()),
-                Condition::OneOf(selector, texts) => {
-                    let text = texts.first().map_or("", String::as_str);
-                    self.fill(selector, text, &mut request, &mut Fields::new());
-                }
-                Condition::Absent(_) | Condition::Matches(..) | Condition::Present(_) | Condition::Same(..) => {}
-            }
+    fn follow(&self, rule: &Rule, secret: Option<&Secret>, request: Received) -> Result<Option<Received>, Unsignable> {
+        let mut draft = Draft::new(*self, request);
+        draft.meet(&rule.when);
+        let Some(pointer) = &rule.each else {
+            self.prove(rule, secret, &mut draft)?;
+            return Ok(draft.holds(&rule.when).then_some(draft.request));
+        };
+        let count = draft.elements(pointer).filter(|count| *count > 0).ok_or(Unsignable::NoElements)?;
+        for index in 0..count {
+            draft.scope = Pointer::parse(&format!("{}/{index}", pointer.as_str())).ok();
+            self.prove(rule, secret, &mut draft)?;
         }
-        if rule.each.is_some() {
-            return Err(Unsignable::Inside);
-        }
-        match &rule.scheme {
-            Scheme::Basic(scheme) => self.basic(scheme, secret.ok_or(Unsignable::NoSecret)?, &mut request)?,
-            Scheme::Digest(scheme) => {
-                let hash = scheme.hash;
-                self.signed(&scheme.signed, itself, |_, parts| hash.digest(parts.iter().copied()), &mut request)?;
-            }
-            Scheme::Hmac(scheme) => self.signed(scheme, |_| None, Key::sign, &mut request)?,
-            Scheme::Jose(_) => return Err(Unsignable::Inside),
-            Scheme::None => {}
-            Scheme::PublicKey(_) => return Err(Unsignable::PublicKey),
-            Scheme::Token(scheme) => self.token(scheme, secret.ok_or(Unsignable::NoSecret)?, &mut request)?,
-        }
-        Ok(self.holds(&rule.when, &request).then_some(request))
+        draft.scope = None;
+        Ok(draft.holds(&rule.when).then_some(draft.request))
     }
 
-    /// Adds a signature; `secret` is what `{secret}` stands for, where it stands for anything.
+    /// Adds what the rule demands, and the credential at last: it may cover the rest.
+    fn prove(&self, rule: &Rule, secret: Option<&Secret>, draft: &mut Draft<'_>) -> Result<(), Unsignable> {
+        draft.meet(&rule.require);
+        match &rule.scheme {
+            Scheme::Basic(scheme) => self.basic(scheme, secret.ok_or(Unsignable::NoSecret)?, draft),
+            Scheme::Digest(scheme) => {
+                let key = in_force(&scheme.signed.keys, draft)?;
+                let sign = |text: &[u8]| Some(scheme.hash.digest([text]));
+                self.signed(&scheme.signed, &rule.require, Some(key), sign, draft)
+            }
+            Scheme::Hmac(scheme) => {
+                let key = in_force(&scheme.keys, draft)?;
+                self.signed(scheme, &rule.require, None, |text| Some(key.sign(&[text])), draft)
+            }
+            Scheme::Jose(scheme) => self.token_or_detached(scheme, draft),
+            Scheme::None => Ok(()),
+            Scheme::PublicKey(scheme) => {
+                let signer = self.signer.ok_or(Unsignable::PublicKey)?;
+                let key = self.own(scheme.keys.iter().map(|named| &named.key))?;
+                let sign = |text: &[u8]| signer.sign(key.algorithm(), text);
+                self.signed(scheme, &rule.require, None, sign, draft)
+            }
+            Scheme::Token(scheme) => self.token(scheme, secret.ok_or(Unsignable::NoSecret)?, draft),
+        }
+    }
+
+    /// The public key that the private one belongs to.
+    fn own<'k>(&self, mut keys: impl Iterator<Item = &'k PublicKey>) -> Result<&'k PublicKey, Unsignable> {
+        let signer = self.signer.ok_or(Unsignable::PublicKey)?;
+        keys.find(|key| key.as_bytes() == signer.public()).ok_or(Unsignable::OtherKey)
+    }
+
+    /// Adds a signature over the first message that is complete; `secret` is what `{secret}` stands for in it.
     fn signed<K>(
         &self,
         scheme: &Signed<K>,
-        secret: fn(&K) -> Option<&Secret>,
-        sign: impl Fn(&K, &[&[u8]]) -> Vec<u8>,
-        request: &mut Received,
+        require: &[Condition],
+        secret: Option<&Secret>,
+        sign: impl Fn(&[u8]) -> Option<Vec<u8>>,
+        draft: &mut Draft<'_>,
     ) -> Result<(), Unsignable> {
-        let key = scheme.keys.iter().find(|named| named.is_current(request.at)).ok_or(Unsignable::NoSecret)?;
         let mut incomplete = Unsignable::Incomplete("it is not said what is signed".to_owned());
         for message in &scheme.messages {
-            let (mut draft, mut fields) = (request.clone(), Fields::new());
-            if let Some(window) = &scheme.window
-                && !window.from.iter().any(|from| self.finds(from, &draft, &fields))
-                && let Some(from) = window.from.first()
-            {
-                let time = window.unit.write(draft.at);
-                self.fill(from, &time, &mut draft, &mut fields);
-            }
-            for selector in message.selectors() {
-                self.fill(selector, self.id, &mut draft, &mut fields);
-            }
-            let tag = self.tag(message, &draft, &fields, secret(&key.key), |parts| sign(&key.key, parts));
-            let Some(mut tag) = tag else {
-                incomplete = Unsignable::Incomplete(missing(self, message, &draft, &fields));
+            let mut attempt = draft.clone();
+            attempt.fill_time(scheme.window.as_ref());
+            message.selectors().for_each(|selector| attempt.fill(selector, self.id));
+            // What must be the same as a part of the request can be said only when the rest is there.
+            attempt.meet(require);
+            let Some(text) = attempt.text(message, secret) else {
+                incomplete = Unsignable::Incomplete(missing(message, &attempt));
                 continue;
             };
-            tag[0] ^= u8::from(self.forge);
+            let mut tag = sign(&text).ok_or(Unsignable::Algorithm)?;
+            if let Some(last) = tag.last_mut() {
+                *last ^= u8::from(self.forge);
+            }
             let signature = scheme.signature.prefix.put(&scheme.signature.encoding.encode(&tag));
             let credential = match &scheme.signature.items {
                 None => signature,
                 Some(items) => {
                     let take = items.take.first().cloned().unwrap_or_default();
-                    let fields = fields.into_iter().chain([(take, signature)]);
+                    let fields = attempt.fields.iter().cloned().chain([(take, signature)]);
                     let written = fields.map(|(key, value)| format!("{key}{}{value}", items.pair));
                     written.collect::<Vec<_>>().join(&items.split)
                 }
             };
-            place(&scheme.signature.from, &credential, &mut draft)?;
-            *request = draft;
+            attempt.place(&scheme.signature.from, &credential)?;
+            if attempt.text(message, secret).as_ref() != Some(&text) {
+                return Err(Unsignable::Place(format!("{}, inside of what it signs", names(&scheme.signature.from))));
+            }
+            *draft = attempt;
             return Ok(());
         }
         Err(incomplete)
     }
 
-    fn basic(&self, scheme: &Basic, secret: &Secret, request: &mut Received) -> Result<(), Unsignable> {
+    fn basic(&self, scheme: &Basic, secret: &Secret, draft: &mut Draft<'_>) -> Result<(), Unsignable> {
         let mut pair = secret.expose().to_vec();
         if self.forge {
             pair.push(b'x');
         }
-        place(&scheme.from, &format!("Basic {}", BASE64.encode(&pair)), request)
+        draft.place(&scheme.from, &format!("Basic {}", BASE64.encode(&pair)))
     }
 
-    fn token(&self, scheme: &Token, secret: &Secret, request: &mut Received) -> Result<(), Unsignable> {
+    fn token(&self, scheme: &Token, secret: &Secret, draft: &mut Draft<'_>) -> Result<(), Unsignable> {
         let mut token = std::str::from_utf8(secret.expose()).map_err(|_| Unsignable::Text)?.to_owned();
         if self.forge {
             let last = token.pop();
             token.push(if last == Some('x') { 'y' } else { 'x' });
         }
-        place(&scheme.from, &scheme.prefix.put(&token), request)
-    }
-
-    fn tag(
-        &self,
-        message: &Template,
-        request: &Received,
-        fields: &Fields,
-        secret: Option<&Secret>,
-        sign: impl Fn(&[&[u8]]) -> Vec<u8>,
-    ) -> Option<Vec<u8>> {
-        self.with_facts(request, fields, |facts| {
-            let facts = Facts { key: secret, ..facts.clone() };
-            let parts = signed_parts(message, &facts).ok()??;
-            Some(sign(&parts.iter().map(AsRef::as_ref).collect::<Vec<_>>()))
-        })
-    }
-
-    /// Puts a value where a selector looks, unless there is one. What has no place of its own is left as it is.
-    fn fill(&self, selector: &Selector, value: &str, request: &mut Received, fields: &mut Fields) {
-        if self.finds(selector, request, fields) {
-            return;
-        }
-        match &selector.place {
-            Place::Signature(name) => fields.push((name.clone(), value.to_owned())),
-            Place::Body
-            | Place::Claim(_)
-            | Place::Form(_)
-            | Place::Header(_)
-            | Place::Headers(_)
-            | Place::Json(_)
-            | Place::Method
-            | Place::Path
-            | Place::Query(_)
-            | Place::Raw(_)
-            | Place::RawQuery
-            | Place::Secret
-            | Place::Text(_)
-            | Place::Type
-            | Place::Url => {
-                // What cannot be put there shows when the signed text is found to be incomplete.
-                let _ = put(selector, value, request);
-            }
-        }
-    }
-
-    fn finds(&self, selector: &Selector, request: &Received, fields: &Fields) -> bool {
-        self.with_facts(request, fields, |facts| !matches!(selector.plain().find(facts), Ok(None)))
-    }
-
-    fn holds(&self, when: &[Condition], request: &Received) -> bool {
-        self.with_facts(request, &Fields::new(), |facts| Condition::all(when, facts) == Ok(true))
-    }
-
-    fn with_facts<T>(&self, request: &Received, fields: &Fields, look: impl FnOnce(&Facts<'_>) -> T) -> T {
-        let document = std::sync::OnceLock::new();
-        let fields: Vec<_> = fields.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-        look(&Facts { fields: &fields, ..Facts::of(request, self.public_url, &document) })
+        draft.place(&scheme.from, &scheme.prefix.put(&token))
     }
 }
 
-/// A digest's key is the secret in its message.
-#[expect(clippy::unnecessary_wraps, reason = "other keys stand for no text")]
-fn itself(secret: &Secret) -> Option<&Secret> {
-    Some(secret)
+/// The first key that is in force when the request is made.
+fn in_force<'k, K>(keys: &'k [Named<K>], draft: &Draft<'_>) -> Result<&'k K, Unsignable> {
+    let named = keys.iter().find(|named| named.is_current(draft.request.at));
+    named.map(|named| &named.key).ok_or(Unsignable::NoSecret)
 }
 
 /// The first part of the signed text that is not there.
-fn missing(pen: &Pen<'_>, message: &Template, request: &Received, fields: &Fields) -> String {
-    let absent = message.selectors().find(|selector| !pen.finds(selector, request, fields));
+fn missing(message: &Template, draft: &Draft<'_>) -> String {
+    let absent = message.selectors().find(|selector| !draft.finds(selector));
     absent.map_or_else(|| "its parts run into each other".to_owned(), |selector| format!("`{selector:?}`"))
 }
 
-/// Writes a credential to the first of these places that can be written to.
-fn place(from: &[Selector], credential: &str, request: &mut Received) -> Result<(), Unsignable> {
-    let places = from.iter().map(|selector| format!("`{selector:?}`")).collect::<Vec<_>>().join(", ");
-    let mut problem = Unsignable::Place(places);
-    for selector in from {
-        match put(selector, credential, request) {
-            Ok(()) => return Ok(()),
-            Err(unsignable @ Unsignable::Text) => problem = unsignable,
-            Err(_) => {}
-        }
+impl Draft<'_> {
+    /// The signed text, where it is complete.
+    fn text(&self, message: &Template, secret: Option<&Secret>) -> Option<Vec<u8>> {
+        self.with_facts(|facts| {
+            let facts = Facts { key: secret, ..facts.clone() };
+            Some(signed_parts(message, &facts).ok()??.concat())
+        })
     }
-    Err(problem)
 }
 
-fn put(selector: &Selector, value: &str, request: &mut Received) -> Result<(), Unsignable> {
-    let head = &mut request.head;
-    match &selector.place {
-        _ if !selector.transforms.is_empty() => Err(Unsignable::Place(format!("`{selector:?}`"))),
-        Place::Header(name) => {
-            let value = HeaderValue::from_str(value).map_err(|_| Unsignable::Text)?;
-            head.headers.insert(name, value);
-            Ok(())
-        }
-        Place::Query(name) => {
-            let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
-            let pair = format!("{}={}", encode(name), encode(value));
-            head.query = Some(match head.query.take() {
-                Some(query) => format!("{query}&{pair}"),
-                None => pair,
-            });
-            Ok(())
-        }
-        Place::Headers(start) => {
-            let name = format!("{start}1").parse::<HeaderName>().map_err(|_| Unsignable::Text)?;
-            head.headers.insert(name, HeaderValue::from_str(value).map_err(|_| Unsignable::Text)?);
-            Ok(())
-        }
-        Place::Body
-        | Place::Claim(_)
-        | Place::Form(_)
-        | Place::Json(_)
-        | Place::Method
-        | Place::Path
-        | Place::Raw(_)
-        | Place::RawQuery
-        | Place::Secret
-        | Place::Signature(_)
-        | Place::Text(_)
-        | Place::Type
-        | Place::Url => Err(Unsignable::Place(format!("`{selector:?}`"))),
-    }
+/// The selectors, for a message.
+fn names(selectors: &[Selector]) -> String {
+    selectors.iter().map(|selector| format!("`{selector:?}`")).collect::<Vec<_>>().join(", ")
 }
 
 impl Prefix {

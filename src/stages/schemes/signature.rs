@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 
 use data_encoding::{BASE64, BASE64URL, BASE64URL_NOPAD, HEXLOWER_PERMISSIVE};
+use smallvec::SmallVec;
 
 use super::Looked;
 use crate::stages::{
@@ -76,10 +77,13 @@ pub enum Encoding {
 #[derive(Debug, Default)]
 pub struct Parsed<'a> {
     /// The signatures, prefix removed, not decoded yet.
-    pub signatures: Vec<&'a str>,
+    pub signatures: SmallVec<[&'a str; 2]>,
     /// The other items of the header.
-    pub fields: Vec<(&'a str, &'a str)>,
+    pub fields: SmallVec<[(&'a str, &'a str); 2]>,
 }
+
+/// A signature's bytes: those of a digest or of a curve need no room on the heap.
+pub type Bytes = SmallVec<[u8; 64]>;
 
 /// How long a signature is, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,7 +161,7 @@ impl Format {
         for value in values {
             let text = std::str::from_utf8(value).map_err(|_| Refusal::AuthMalformed)?;
             match &self.items {
-                None => parsed.signatures.extend(self.prefix.strip(text)),
+                None => parsed.take(self.prefix.strip(text)),
                 Some(items) => self.take_items(items, text, &mut parsed)?,
             }
         }
@@ -165,14 +169,18 @@ impl Format {
     }
 
     fn take_items<'a>(&self, items: &Items, text: &'a str, parsed: &mut Parsed<'a>) -> Result<(), Refusal> {
-        for (index, item) in text.split(items.split.as_str()).enumerate() {
+        let mut rest = Some(text);
+        for index in 0.. {
+            let Some(text) = rest else { break };
             if index == TOKENS_MAX {
                 return Err(Refusal::AuthMalformed);
             }
+            let (item, after) = cut(text, &items.split).map_or((text, None), |(item, after)| (item, Some(after)));
+            rest = after;
             let item = item.trim_matches(|letter| items.trim.contains(letter));
-            let Some((key, value)) = item.split_once(items.pair.as_str()) else { continue };
+            let Some((key, value)) = cut(item, &items.pair) else { continue };
             if items.take.iter().any(|take| take == key) {
-                parsed.signatures.extend(self.prefix.strip(value));
+                parsed.take(self.prefix.strip(value));
             } else if parsed.fields.iter().any(|(known, _)| *known == key) {
                 return Err(Refusal::AuthAmbiguous);
             } else {
@@ -180,6 +188,22 @@ impl Format {
             }
         }
         Ok(())
+    }
+}
+
+impl<'a> Parsed<'a> {
+    fn take(&mut self, signature: Option<&'a str>) {
+        if let Some(signature) = signature {
+            self.signatures.push(signature);
+        }
+    }
+}
+
+/// The text before and after the first separator. Most are one byte, which is found without preparation.
+fn cut<'a>(text: &'a str, separator: &str) -> Option<(&'a str, &'a str)> {
+    match *separator.as_bytes() {
+        [byte] => text.split_once(char::from(byte)),
+        _ => text.split_once(separator),
     }
 }
 
@@ -211,20 +235,24 @@ impl Prefix {
 
 impl Encoding {
     /// The bytes, where the text has that many in this encoding and is spelled in the one canonical way.
-    pub fn decode(self, text: &str, length: Length) -> Option<Vec<u8>> {
+    pub fn decode(self, text: &str, length: Length) -> Option<Bytes> {
         let text = text.as_bytes();
-        let bytes = match self {
+        let encoding = match self {
             Self::Auto if length == Length::Exactly(text.len() / 2) && text.len().is_multiple_of(2) => {
-                HEXLOWER_PERMISSIVE.decode(text)
+                HEXLOWER_PERMISSIVE
             }
-            Self::Auto | Self::Base64 => BASE64.decode(text),
-            Self::Base64Url if text.ends_with(b"=") => BASE64URL.decode(text),
-            Self::Base64Url => BASE64URL_NOPAD.decode(text),
-            Self::Hex => HEXLOWER_PERMISSIVE.decode(text),
+            Self::Auto | Self::Base64 => BASE64,
+            Self::Base64Url if text.ends_with(b"=") => BASE64URL,
+            Self::Base64Url => BASE64URL_NOPAD,
+            Self::Hex => HEXLOWER_PERMISSIVE,
         };
-        bytes.ok().filter(|bytes| match length {
+        let mut bytes = Bytes::from_elem(0, encoding.decode_len(text.len()).ok()?);
+        let written = encoding.decode_mut(text, &mut bytes).ok()?;
+        bytes.truncate(written);
+        let fits = match length {
             Length::Exactly(length) => bytes.len() == length,
             Length::UpTo(most) => (1..=most).contains(&bytes.len()),
-        })
+        };
+        fits.then_some(bytes)
     }
 }

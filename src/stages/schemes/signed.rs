@@ -1,12 +1,14 @@
 //! What all signatures have in common: where the signature is, what is signed, and when.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use jiff::Timestamp;
+use smallvec::SmallVec;
 
 use super::{
     Looked, Named, Proof, Strength,
-    signature::{Format, Length, Parsed},
+    jose::Verifying,
+    signature::{Bytes, Format, Length, Parsed},
     window::Window,
 };
 use crate::stages::{
@@ -26,6 +28,8 @@ pub struct Signed<K> {
     pub window: Option<Window>,
     /// The keys in force.
     pub keys: Vec<Named<K>>,
+    /// Where the request names the one key that it is signed with. Without it every key is tried.
+    pub chosen_by: Option<Selector>,
     /// What a right signature binds.
     pub strength: Strength,
 }
@@ -36,13 +40,27 @@ pub trait Verifier {
     fn signature_length(&self) -> Length;
 
     /// Whether one of the signatures is right for these parts in a row.
-    fn verifies(&self, parts: &[&[u8]], signatures: &[Vec<u8>]) -> bool;
+    fn verifies(&self, parts: &[&[u8]], signatures: &[impl AsRef<[u8]>]) -> bool;
+}
+
+impl<K> Signed<K> {
+    /// Whether there is a signature at all, in the form it should have. Looks at no key.
+    pub(super) fn is_signed(&self, facts: &Facts<'_>) -> Result<(), Refusal> {
+        self.signature.read(facts, &mut Looked::default(), |_, _| Ok(()))
+    }
 }
 
 impl<K: Verifier> Signed<K> {
     /// At most one digest per key and complete message.
     pub(super) fn judge(&self, facts: &Facts<'_>, now: Timestamp, looked: &mut Looked) -> Result<Proof, Refusal> {
         self.signature.read(facts, looked, |parsed, looked| self.attempt(parsed, facts, now, looked))
+    }
+
+    /// The keys that may have signed the request, its own and those that were fetched, with their names.
+    fn candidates<'k>(&'k self, facts: &Facts<'k>, now: Timestamp) -> Result<Candidates<'k, K>, Refusal> {
+        let own = self.keys(facts, now)?.into_iter().map(|named| (&named.name, Candidate::Own(&named.key)));
+        let fetched = facts.published.iter().map(|named| (&named.name, Candidate::Fetched(&named.key.verifying)));
+        Ok(own.chain(fetched).collect())
     }
 
     fn attempt(
@@ -54,22 +72,23 @@ impl<K: Verifier> Signed<K> {
     ) -> Result<Proof, Refusal> {
         let facts = Facts { fields: &parsed.fields, ..facts.clone() };
         let mut decoded =
-            Decoded { format: &self.signature, texts: &parsed.signatures, length: None, bytes: Vec::new() };
+            Decoded { format: &self.signature, texts: &parsed.signatures, length: None, bytes: SmallVec::new() };
         let (mut well_formed, mut complete) = (false, false);
+        let keys = self.candidates(&facts, now)?;
         for message in &self.messages {
             let Some(parts) = signed_parts(message, &facts)? else { continue };
             complete = true;
-            let parts: Vec<&[u8]> = parts.iter().map(AsRef::as_ref).collect();
-            for named in self.keys.iter().filter(|named| named.is_current(now)) {
+            let parts: SmallVec<[&[u8]; PARTS]> = parts.iter().map(AsRef::as_ref).collect();
+            for (name, key) in &keys {
                 looked.secrets_tried += 1;
-                let signatures = decoded.of(named.key.signature_length());
+                let signatures = decoded.of(key.signature_length());
                 if signatures.is_empty() {
                     continue;
                 }
                 well_formed = true;
-                if named.key.verifies(&parts, signatures) {
+                if key.verifies(&parts, signatures) {
                     self.window.as_ref().map_or(Ok(()), |window| window.check(&facts, now))?;
-                    return Ok(Proof { key: named.name.clone(), strength: self.strength });
+                    return Ok(Proof { key: Arc::clone(name), strength: self.strength });
                 }
             }
         }
@@ -81,16 +100,54 @@ impl<K: Verifier> Signed<K> {
     }
 }
 
+impl<K> Signed<K> {
+    /// The keys that may have signed the request: all in force, or the one that it names.
+    pub(super) fn keys(&self, facts: &Facts<'_>, now: Timestamp) -> Result<SmallVec<[&Named<K>; 2]>, Refusal> {
+        let chosen = match &self.chosen_by {
+            Some(selector) => Some(selector.find(facts)?.ok_or(Refusal::AuthMissing)?),
+            None => None,
+        };
+        let is_meant = |named: &&Named<K>| chosen.as_ref().is_none_or(|name| named.name.as_bytes() == name.as_ref());
+        let keys: SmallVec<_> = self.keys.iter().filter(|named| named.is_current(now)).filter(is_meant).collect();
+        if keys.is_empty() && chosen.is_some() { Err(Refusal::AuthMismatch) } else { Ok(keys) }
+    }
+}
+
+/// Keys that may have signed a request, with their names.
+type Candidates<'k, K> = SmallVec<[(&'k Arc<str>, Candidate<'k, K>); 2]>;
+
+/// One of them.
+enum Candidate<'k, K> {
+    Fetched(&'k Verifying),
+    Own(&'k K),
+}
+
+impl<K: Verifier> Verifier for Candidate<'_, K> {
+    fn signature_length(&self) -> Length {
+        match self {
+            Self::Fetched(key) => key.signature_length(),
+            Self::Own(key) => key.signature_length(),
+        }
+    }
+
+    fn verifies(&self, parts: &[&[u8]], signatures: &[impl AsRef<[u8]>]) -> bool {
+        match self {
+            Self::Fetched(key) => key.verifies(parts, signatures),
+            Self::Own(key) => key.verifies(parts, signatures),
+        }
+    }
+}
+
 /// The signatures' bytes, decoded once for keys with signatures of one length.
 struct Decoded<'a> {
     format: &'a Format,
     texts: &'a [&'a str],
     length: Option<Length>,
-    bytes: Vec<Vec<u8>>,
+    bytes: SmallVec<[Bytes; 1]>,
 }
 
 impl Decoded<'_> {
-    fn of(&mut self, length: Length) -> &[Vec<u8>] {
+    fn of(&mut self, length: Length) -> &[Bytes] {
         if self.length != Some(length) {
             let encoding = self.format.encoding;
             self.bytes = self.texts.iter().filter_map(|text| encoding.decode(text, length)).collect();
@@ -100,14 +157,17 @@ impl Decoded<'_> {
     }
 }
 
+/// As many parts as nearly every signed text has; more of them take room on the heap.
+const PARTS: usize = 6;
+
+/// The parts of a signed text, in their order.
+pub(super) type Parts<'a> = SmallVec<[Cow<'a, [u8]>; PARTS]>;
+
 /// The parts of the signed text, or nothing when one of them is absent. A value that contains the text which ends it
 /// could run into the next one, so that two requests would have one signed text (W-38).
-pub(super) fn signed_parts<'a>(
-    message: &'a Template,
-    facts: &Facts<'a>,
-) -> Result<Option<Vec<Cow<'a, [u8]>>>, Refusal> {
+pub(super) fn signed_parts<'a>(message: &'a Template, facts: &Facts<'a>) -> Result<Option<Parts<'a>>, Refusal> {
     let pieces = message.pieces();
-    let mut parts = Vec::with_capacity(pieces.len());
+    let mut parts = Parts::with_capacity(pieces.len());
     for (index, piece) in pieces.iter().enumerate() {
         match piece {
             Piece::Literal(text) => parts.push(Cow::Borrowed(text.as_bytes())),
@@ -126,5 +186,9 @@ pub(super) fn signed_parts<'a>(
 }
 
 fn runs_over(selector: &Selector, value: &[u8], end: &[u8]) -> bool {
-    !selector.is_in_body() && !selector.is_fixed() && value.windows(end.len()).any(|window| window == end)
+    let holds = || match end {
+        [byte] => value.contains(byte),
+        _ => value.windows(end.len()).any(|window| window == end),
+    };
+    !selector.is_in_body() && !selector.is_fixed() && holds()
 }

@@ -19,8 +19,8 @@ pub struct Window {
     pub unit: Unit,
     /// Older than this is stale.
     pub past: Duration,
-    /// Further ahead than this is refused.
-    pub future: Duration,
+    /// Further ahead than this is refused; nothing is, where there is no limit.
+    pub future: Option<Duration>,
 }
 
 /// How a time is written.
@@ -37,16 +37,20 @@ pub enum Unit {
 impl Window {
     /// Refuses a time that is missing, misspelt or outside.
     pub fn check(&self, facts: &Facts<'_>, now: Timestamp) -> Result<(), Refusal> {
-        let text = first(&self.from, facts)?.ok_or(Refusal::AuthMissing)?;
-        let then = self.unit.parse(&text).ok_or(Refusal::AuthMalformed)?;
-        let age = self.unit.truncate(now) - then;
+        let age = self.unit.truncate(now) - self.read(facts)?;
         if age > millis(self.past) {
             Err(Refusal::TimestampStale)
-        } else if -age > millis(self.future) {
+        } else if self.future.is_some_and(|future| -age > millis(future)) {
             Err(Refusal::TimestampFuture)
         } else {
             Ok(())
         }
+    }
+
+    /// The time, in milliseconds since 1970.
+    pub fn read(&self, facts: &Facts<'_>) -> Result<i128, Refusal> {
+        let text = first(&self.from, facts)?.ok_or(Refusal::AuthMissing)?;
+        self.unit.parse(&text).ok_or(Refusal::AuthMalformed)
     }
 }
 

@@ -4,8 +4,12 @@ use std::borrow::Cow;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::{Ambiguous, Facts, Found};
-use crate::stages::json::{Pointer, Value};
+use super::{Ambiguous, Facts, Found, forms::parameter};
+use crate::stages::{
+    json::{Pointer, Value},
+    pattern::Pattern,
+    template::Template,
+};
 
 /// A place in a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,10 +24,16 @@ pub enum Place {
     Header(HeaderName),
     /// The headers whose names begin so; as one value, only one of them may be there.
     Headers(String),
+    /// Several values in one text; nothing where one of them is absent.
+    Joined(Template),
     /// The text or number at a JSON pointer; other kinds of values count as absent.
     Json(Pointer),
+    /// The key that a token names, for the address of that key.
+    KeyId,
     /// The method.
     Method,
+    /// The name of the first member of the object there whose name matches.
+    Name(Pointer, Names),
     /// The path as sent.
     Path,
     /// A query parameter that may occur once, decoded.
@@ -40,8 +50,35 @@ pub enum Place {
     Text(String),
     /// The event's type.
     Type,
+    /// The text or number at a JSON pointer into all that the event came with.
+    Whole(Pointer),
     /// The URL as the sender sees it: the configured public base, then path and query as sent.
     Url,
+}
+
+/// Which names of members are meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Names {
+    /// Those that match.
+    Like(Pattern),
+    /// Those that do not.
+    Unlike(Pattern),
+}
+
+impl Names {
+    fn parse(text: &str) -> Self {
+        match text.strip_prefix('!') {
+            Some(rest) => Self::Unlike(Pattern::new(rest)),
+            None => Self::Like(Pattern::new(text)),
+        }
+    }
+
+    fn mean(&self, name: &str) -> bool {
+        match self {
+            Self::Like(pattern) => pattern.matches(name),
+            Self::Unlike(pattern) => !pattern.matches(name),
+        }
+    }
 }
 
 impl Place {
@@ -69,6 +106,14 @@ impl Place {
         if let Some(pointer) = text.strip_prefix("raw:") {
             return Pointer::parse(pointer).map(Self::Raw).map_err(|error| error.to_string());
         }
+        if let Some(pointer) = text.strip_prefix("whole:") {
+            return Pointer::parse(pointer).map(Self::Whole).map_err(|error| error.to_string());
+        }
+        if let Some(path) = text.strip_prefix("name:") {
+            let (object, pattern) = path.rsplit_once('/').ok_or_else(|| format!("`{text}` names nothing"))?;
+            let object = Pointer::parse(object).map_err(|error| error.to_string())?;
+            return Ok(Self::Name(object, Names::parse(pattern)));
+        }
         if let Some(name) = text.strip_prefix("sig.") {
             return named(name).map(Self::Signature);
         }
@@ -77,6 +122,7 @@ impl Place {
         }
         match text {
             "body" => Ok(Self::Body),
+            "kid" => Ok(Self::KeyId),
             "method" => Ok(Self::Method),
             "path" => Ok(Self::Path),
             "raw_query" => Ok(Self::RawQuery),
@@ -96,8 +142,11 @@ impl Place {
             Self::Body
             | Self::Claim(_)
             | Self::Form(_)
+            | Self::Joined(_)
             | Self::Json(_)
+            | Self::KeyId
             | Self::Method
+            | Self::Name(..)
             | Self::Path
             | Self::Query(_)
             | Self::Raw(_)
@@ -106,7 +155,8 @@ impl Place {
             | Self::Signature(_)
             | Self::Text(_)
             | Self::Type
-            | Self::Url => Ok(self.find(facts)?.into_iter().collect()),
+            | Self::Url
+            | Self::Whole(_) => Ok(self.find(facts)?.into_iter().collect()),
         }
     }
 
@@ -118,8 +168,15 @@ impl Place {
             Self::Form(name) => parameter(&facts.received.body, name)?,
             Self::Header(name) => only(head.headers.get_all(name).iter().map(HeaderValue::as_bytes))?,
             Self::Headers(start) => only(starting_with(&head.headers, start))?,
+            Self::Joined(template) => template.render(facts)?.map(Cow::Owned),
             Self::Json(pointer) => facts.value().and_then(|value| value.at(pointer)).and_then(scalar),
+            Self::KeyId => facts.key_id.map(|id| Cow::Borrowed(id.as_bytes())),
             Self::Method => Some(Cow::Borrowed(head.method.as_str().as_bytes())),
+            Self::Name(object, names) => {
+                let members = facts.value().and_then(|value| value.at(object)).into_iter().flat_map(Value::members);
+                let mut names = members.map(|(name, _)| name).filter(|name| names.mean(name));
+                names.next().map(|name| Cow::Owned(name.into_owned().into_bytes()))
+            }
             Self::Path => Some(Cow::Borrowed(head.path.as_bytes())),
             Self::Query(name) => parameter(head.query.as_deref().unwrap_or_default().as_bytes(), name)?,
             Self::Raw(pointer) => {
@@ -132,6 +189,7 @@ impl Place {
             }
             Self::Text(text) => Some(Cow::Borrowed(text.as_bytes())),
             Self::Type => facts.event_type.map(|name| Cow::Borrowed(name.as_bytes())),
+            Self::Whole(pointer) => facts.whole().and_then(|value| value.at(pointer)).and_then(scalar),
             Self::Url => {
                 let query = head.query.as_deref().map(|query| format!("?{query}")).unwrap_or_default();
                 Some(Cow::Owned(format!("{}{}{query}", facts.public_url, head.path).into_bytes()))
@@ -164,31 +222,4 @@ fn only<'a>(mut values: impl Iterator<Item = &'a [u8]>) -> Found<'a> {
 
 fn starting_with<'a>(headers: &'a HeaderMap, start: &str) -> impl Iterator<Item = &'a [u8]> {
     headers.iter().filter(move |(name, _)| name.as_str().starts_with(start)).map(|(_, value)| value.as_bytes())
-}
-
-/// The one parameter of this name.
-fn parameter<'a>(form: &'a [u8], name: &str) -> Found<'a> {
-    let mut found = None;
-    for (key, value) in pairs(form) {
-        if key == name.as_bytes() && found.replace(value).is_some() {
-            return Err(Ambiguous);
-        }
-    }
-    Ok(found)
-}
-
-/// The parameters in their order, names and values with `+` and percent escapes decoded once.
-pub(super) fn pairs(form: &[u8]) -> impl Iterator<Item = (Cow<'_, [u8]>, Cow<'_, [u8]>)> {
-    form.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()).map(|pair| {
-        let at = pair.iter().position(|byte| *byte == b'=').unwrap_or(pair.len());
-        (decode(&pair[..at]), decode(pair.get(at + 1..).unwrap_or_default()))
-    })
-}
-
-fn decode(text: &[u8]) -> Cow<'_, [u8]> {
-    if text.contains(&b'+') {
-        let spaced: Vec<u8> = text.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
-        return Cow::Owned(percent_encoding::percent_decode(&spaced).collect());
-    }
-    percent_encoding::percent_decode(text).into()
 }

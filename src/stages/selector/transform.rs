@@ -3,16 +3,13 @@
 use std::borrow::Cow;
 
 use data_encoding::{BASE64, BASE64URL_NOPAD, HEXLOWER};
-use hmac::{Hmac, KeyInit, Mac};
+use http::HeaderName;
 use sha2::{Digest, Sha256};
 
-use super::{
-    Facts,
-    place::{pairs, scalar},
-};
-use crate::{
-    secret::Secret,
-    stages::json::{self, Document, Pointer},
+use super::{Facts, forms, place::scalar, urls};
+use crate::stages::{
+    json::{self, Document, Pointer},
+    schemes::hmac::{Hash, Key},
 };
 
 /// What is done with a value once it is found.
@@ -34,20 +31,32 @@ pub enum Transform {
     DefaultPort,
     /// `|hex`: lower-case hex.
     Hex,
-    /// `|hmac-sha256`: HMAC-SHA256 with the source's first secret.
-    HmacSha256,
+    /// `|hmac-sha1`, `|hmac-sha256`: a keyed digest, in the answer to a handshake. See [`crate::stages::greet`].
+    Hmac(Hash),
     /// `|json`: as the inside of a JSON string.
     Json,
+    /// `|listed-headers(x-a,x-b)`: the value is a list of names with commas; of each header `name:value` in the order of
+    /// the names, with semicolons in between. Nothing where one is absent or doubled, or a name in brackets is not listed.
+    ListedHeaders(Vec<HeaderName>),
     /// `|lower`: ASCII lower case.
     Lower,
     /// `|no-port`: a URL without a port.
     NoPort,
     /// `|percent-decode(%3A%2F)`: these escapes decoded, and no others.
     PercentDecode(Vec<u8>),
+    /// `|percent-encode(-_.)`: every byte escaped but letters, digits and these.
+    PercentEncode(Vec<u8>),
+    /// `|php-form(signature)`: PHP's serialization of a sorted form, without these fields.
+    PhpForm(Vec<String>),
+    /// `|relative-to(https://host/base)`: a path without the path of this URL in front.
+    RelativeTo(String),
     /// `|sha256`: SHA-256.
     Sha256,
-    /// `|sorted-form`: the names and values of a form in the order of the names, decoded, with nothing in between.
+    /// `|sorted-form`: the names and values of a form in the order of the names, decoded, each pair once, with nothing in
+    /// between.
     SortedForm,
+    /// `|sorted-query(jwt)`: a query with its names and values in order and escaped, without these names.
+    SortedQuery(Vec<String>),
 }
 
 impl Transform {
@@ -56,7 +65,12 @@ impl Transform {
             return match name {
                 "default" => Ok(Self::Default(argument.to_owned())),
                 "json-at" => Pointer::parse(argument).map(Self::At).map_err(|error| error.to_string()),
+                "listed-headers" => header_names(argument).map(Self::ListedHeaders),
                 "percent-decode" => Ok(Self::PercentDecode(percent_encoding::percent_decode_str(argument).collect())),
+                "percent-encode" => Ok(Self::PercentEncode(percent_encoding::percent_decode_str(argument).collect())),
+                "php-form" => Ok(Self::PhpForm(names(argument))),
+                "relative-to" => Ok(Self::RelativeTo(urls::base_path(argument).to_owned())),
+                "sorted-query" => Ok(Self::SortedQuery(names(argument))),
                 _ => Err(format!("`|{text}` is not a transform")),
             };
         }
@@ -67,7 +81,8 @@ impl Transform {
             "crc32" => Self::Crc32,
             "default-port" => Self::DefaultPort,
             "hex" => Self::Hex,
-            "hmac-sha256" => Self::HmacSha256,
+            "hmac-sha1" => Self::Hmac(Hash::Sha1),
+            "hmac-sha256" => Self::Hmac(Hash::Sha256),
             "json" => Self::Json,
             "lower" => Self::Lower,
             "no-port" => Self::NoPort,
@@ -94,15 +109,20 @@ impl Transform {
             Self::Canonical => Cow::Owned(parse(&value)?.root().canonical()),
             Self::Crc32 => Cow::Owned(crc32(&value).to_string().into_bytes()),
             Self::Default(_) => value,
-            Self::DefaultPort => Cow::Owned(default_port(&value)?),
+            Self::DefaultPort => Cow::Owned(urls::default_port(&value)?),
             Self::Hex => Cow::Owned(HEXLOWER.encode(&value).into_bytes()),
-            Self::HmacSha256 => Cow::Owned(hmac_sha256(facts.key?, &value)),
+            Self::Hmac(hash) => Cow::Owned(Key::new(*hash, facts.key?).ok()?.sign(&[&value])),
             Self::Json => Cow::Owned(json_inside(&value)?),
+            Self::ListedHeaders(demanded) => Cow::Owned(listed_headers(&value, demanded, facts)?),
             Self::Lower => Cow::Owned(value.to_ascii_lowercase()),
-            Self::NoPort => Cow::Owned(no_port(&value)?),
-            Self::PercentDecode(set) => Cow::Owned(percent_decode(&value, set)),
+            Self::NoPort => Cow::Owned(urls::no_port(&value)?),
+            Self::PercentDecode(set) => Cow::Owned(urls::percent_decode(&value, set)),
+            Self::PercentEncode(kept) => Cow::Owned(urls::percent_encode(&value, kept)),
+            Self::PhpForm(without) => Cow::Owned(forms::php_serialized(&value, without)?),
+            Self::RelativeTo(base) => Cow::Owned(urls::relative_to(&value, base)),
             Self::Sha256 => Cow::Owned(Sha256::digest(&value).to_vec()),
-            Self::SortedForm => Cow::Owned(sorted_form(&value)),
+            Self::SortedForm => Cow::Owned(forms::sorted(&value)),
+            Self::SortedQuery(without) => Cow::Owned(urls::sorted_query(&value, without)),
         })
     }
 }
@@ -115,10 +135,32 @@ fn at(raw: &[u8], pointer: &Pointer) -> Option<Vec<u8>> {
     parse(raw)?.root().at(pointer).and_then(scalar).map(Cow::into_owned)
 }
 
-fn hmac_sha256(key: &Secret, value: &[u8]) -> Vec<u8> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key.expose()).expect("HMAC takes keys of any length");
-    mac.update(value);
-    mac.finalize().into_bytes().to_vec()
+fn names(list: &str) -> Vec<String> {
+    list.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
+fn header_names(list: &str) -> Result<Vec<HeaderName>, String> {
+    let parse = |name: String| name.parse().map_err(|_| format!("`{name}` is not a header name"));
+    names(list).into_iter().map(parse).collect()
+}
+
+fn listed_headers(list: &[u8], demanded: &[HeaderName], facts: &Facts<'_>) -> Option<Vec<u8>> {
+    let mut listed = header_names(std::str::from_utf8(list).ok()?).ok()?;
+    listed.sort_by(|one, other| one.as_str().cmp(other.as_str()));
+    let has_twins = listed.windows(2).any(|two| two[0] == two[1]);
+    if has_twins || !demanded.iter().all(|name| listed.contains(name)) {
+        return None;
+    }
+    let mut text = Vec::new();
+    for name in &listed {
+        let mut lines = facts.received.head.headers.get_all(name).iter();
+        let (value, None) = (lines.next()?, lines.next()) else { return None };
+        text.extend_from_slice(if text.is_empty() { b"" } else { b";" });
+        text.extend_from_slice(name.as_str().as_bytes());
+        text.push(b':');
+        text.extend_from_slice(value.as_bytes().trim_ascii());
+    }
+    Some(text)
 }
 
 fn json_inside(value: &[u8]) -> Option<Vec<u8>> {
@@ -144,60 +186,6 @@ const CRC32: [u32; 256] = {
 
 fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0, |rest: u32, byte| CRC32[usize::from(rest.to_le_bytes()[0] ^ byte)] ^ (rest >> 8))
-}
-
-/// A URL's text before its port, the port with its colon, and the text after it.
-fn around_port(url: &[u8]) -> Option<(&str, &str, &str)> {
-    let url = std::str::from_utf8(url).ok()?;
-    let host = url.find("://")? + 3;
-    let end = url[host..].find(['/', '?', '#']).map_or(url.len(), |at| host + at);
-    let digits = url[host..end].bytes().rev().take_while(u8::is_ascii_digit).count();
-    let port = match url[..end - digits].strip_suffix(':') {
-        Some(before) if before.len() > host => before.len(),
-        _ => end,
-    };
-    Some((&url[..port], &url[port..end], &url[end..]))
-}
-
-fn no_port(url: &[u8]) -> Option<Vec<u8>> {
-    let (before, _, after) = around_port(url)?;
-    Some([before, after].concat().into_bytes())
-}
-
-fn default_port(url: &[u8]) -> Option<Vec<u8>> {
-    let (before, port, after) = around_port(url)?;
-    let port = match port {
-        "" if before.starts_with("https:") => ":443",
-        "" if before.starts_with("http:") => ":80",
-        port => port,
-    };
-    Some([before, port, after].concat().into_bytes())
-}
-
-fn percent_decode(value: &[u8], set: &[u8]) -> Vec<u8> {
-    let mut decoded = Vec::with_capacity(value.len());
-    let mut rest = value;
-    while let Some((first, after)) = rest.split_first() {
-        let hex = |byte: &u8| char::from(*byte).to_digit(16);
-        let escaped = match rest {
-            [b'%', high, low, ..] => hex(high).zip(hex(low)).and_then(|(high, low)| u8::try_from(high * 16 + low).ok()),
-            _ => None,
-        };
-        if let Some(byte) = escaped.filter(|byte| set.contains(byte)) {
-            decoded.push(byte);
-            rest = &rest[3..];
-        } else {
-            decoded.push(*first);
-            rest = after;
-        }
-    }
-    decoded
-}
-
-fn sorted_form(form: &[u8]) -> Vec<u8> {
-    let mut pairs: Vec<_> = pairs(form).collect();
-    pairs.sort();
-    pairs.iter().flat_map(|(name, value)| [name.as_ref(), value.as_ref()]).collect::<Vec<_>>().concat()
 }
 
 #[cfg(test)]
@@ -241,6 +229,19 @@ mod tests {
             ("percent-decode(%28%29)", "%28a%29%2528", Some("(a)%2528")),
             ("sorted-form", "b=2&a=%2B1&b=1&c", Some("a+1b1b2c")),
             ("sorted-form", "", Some("")),
+            ("sorted-form", "d=2&d=1&d=1", Some("d1d2")),
+            ("php-form(sig)", "b=%C3%A4&sig=x&a=", Some("a:2:{s:1:\"a\";s:0:\"\";s:1:\"b\";s:2:\"ä\";}")),
+            ("php-form(sig)", "sig=x", Some("a:0:{}")),
+            ("php-form(sig)", "a=1&sig=x&a=2", None),
+            ("percent-encode()", "a b-é", Some("a%20b%2D%C3%A9")),
+            ("percent-encode(-_.!~*'())", "a=1&b=(2)", Some("a%3D1%26b%3D(2)")),
+            ("percent-encode(%7C)", "a|b", Some("a|b")),
+            ("sorted-query(jwt)", "b=2&a=x+y&b=1&jwt=e.y&c", Some("a=x%20y&b=1,2&c=")),
+            ("sorted-query(jwt)", "jwt=e.y", Some("")),
+            ("relative-to(https://a.example/base/)", "/base/x/", Some("/x")),
+            ("relative-to(https://a.example/base)", "/base", Some("/")),
+            ("relative-to(https://a.example/base)", "/basement", Some("/basement")),
+            ("relative-to(https://a.example)", "/x?", Some("/x?")),
             ("json-at(/a/b)", r#"{"a":{"b":"x"}}"#, Some("x")),
             ("json-at(/a)", r#"{"a":{"b":"x"}}"#, None),
             ("json-at(/a)", "no json", None),
@@ -251,8 +252,31 @@ mod tests {
     }
 
     #[test]
+    fn listed_headers_are_those_and_no_others() {
+        let check = |list: &str, lines: &[(&'static str, &str)], expected: Option<&str>| {
+            let client = Client { address: None, known: false };
+            let mut headers = HeaderMap::new();
+            for (name, value) in lines {
+                headers.append(*name, value.parse().unwrap());
+            }
+            let head = Head { method: Method::POST, path: "/".to_owned(), query: None, headers, client };
+            let received = Received { head, body: list.to_owned().into(), at: Timestamp::UNIX_EPOCH };
+            let document = OnceLock::new();
+            let selector = Selector::parse("body|listed-headers(x-time)", &|_| None).unwrap();
+            let found = selector.find(&Facts::of(&received, "", &document)).unwrap();
+            assert_eq!(found.as_deref().map(String::from_utf8_lossy).as_deref(), expected, "{list}");
+        };
+        let lines = [("x-time", "7"), ("x-a", " 1 "), ("x-b", "2"), ("x-c", "3"), ("x-c", "3")];
+        check("x-time,X-A", &lines, Some("x-a:1;x-time:7"));
+        check("x-time", &lines, Some("x-time:7"));
+        for list in ["x-a", "", "x-time,x-time", "x-time,x-none", "x-time,x-c", "x-time,x a"] {
+            check(list, &lines, None);
+        }
+    }
+
+    #[test]
     fn misspelt_transforms_are_none() {
-        for text in ["sha-256", "default", "percent-decode", "json-at(a)", "upper()", "hex()"] {
+        for text in ["sha-256", "default", "percent-decode", "json-at(a)", "upper()", "hex()", "listed-headers(a b)"] {
             assert!(Transform::parse(text).is_err(), "{text}");
         }
     }

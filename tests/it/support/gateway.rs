@@ -13,12 +13,15 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use hooksieve::{
     app::{Ground, Running, load},
     clock::ManualClock,
     config::{Diagnostics, Environment},
+    fetch::{BoxFuture, Failure, Fetch},
     gateway::Journal,
     server::ListenOn,
+    stages::schemes::published::Errand,
     state::journal::{EntryId, Filter, Page, Row},
 };
 use jiff::Timestamp;
@@ -29,6 +32,7 @@ use tracing_subscriber::{Layer as _, filter::Targets, fmt, layer::SubscriberExt 
 
 use super::{
     application::{Application, Seen},
+    publisher::Publisher,
     request::Request,
     soon,
 };
@@ -54,6 +58,7 @@ pub(crate) struct Setup {
     file: PathBuf,
     now: i64,
     variables: Vec<(String, String)>,
+    fetch: Arc<dyn Fetch>,
     /// Where the journal is, if there is one.
     journal: Option<Arc<TempDir>>,
 }
@@ -77,8 +82,8 @@ pub(crate) struct Gateway {
 impl Setup {
     pub(crate) fn new(text: &str) -> Self {
         let variables = [("K1", K1), ("K2", K2)].map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let file = "hooksieve.toml".into();
-        Self { text: text.to_owned(), file, now: T, variables: variables.into(), journal: None }
+        let (file, fetch) = ("hooksieve.toml".into(), Arc::new(Nowhere));
+        Self { text: text.to_owned(), file, now: T, variables: variables.into(), fetch, journal: None }
     }
 
     /// With a journal of its own.
@@ -93,6 +98,11 @@ impl Setup {
     pub(crate) fn variable(mut self, name: &str, value: &str) -> Self {
         self.variables.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// The way to the addresses of senders. Without it there is none.
+    pub(crate) fn fetching(self, publisher: &Publisher) -> Self {
+        Self { fetch: publisher.fetch(), ..self }
     }
 
     /// Where relative paths start.
@@ -121,7 +131,7 @@ impl Setup {
         let subscriber = tracing::subscriber::set_default(log.subscriber());
         let application = Application::obliging().await;
         let clock = ManualClock::at(Timestamp::from_second(self.now).unwrap());
-        let mut ground = Ground::new(Arc::new(clock.clone()));
+        let mut ground = Ground::with(Arc::new(clock.clone()), self.fetch.clone());
         let environment = self.environment(&application.address.to_string());
         let connect = &mut |name: &str, settings| ground.connect(name, settings);
         let (compiled, found) = load(&self.file, &self.text, &environment, false, connect);
@@ -282,6 +292,15 @@ impl Drop for Gateway {
         let logged = self.records().len() + usize::try_from(suppressed).expect("a test sends few requests");
         // The clock stands still, so more than a hundred refusals of one kind are counted and not logged.
         assert!(logged == self.sent.get() || self.sent.get() > 100, "{logged} records of {} requests", self.sent.get());
+    }
+}
+
+/// The way of gateways that fetch nothing.
+struct Nowhere;
+
+impl Fetch for Nowhere {
+    fn fetch<'a>(&'a self, errand: &'a Errand) -> BoxFuture<'a, Result<Bytes, Failure>> {
+        panic!("nothing is fetched in this test, but {errand:?}")
     }
 }
 

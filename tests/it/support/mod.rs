@@ -5,6 +5,7 @@ pub(crate) mod application;
 pub(crate) mod delivery;
 pub(crate) mod gateway;
 pub(crate) mod handler;
+pub(crate) mod publisher;
 pub(crate) mod request;
 pub(crate) mod senders;
 pub(crate) mod store;

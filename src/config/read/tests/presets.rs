@@ -13,8 +13,8 @@ fn a_source_takes_over_its_preset() {
     assert_eq!(source.auth.len(), 1, "the default scheme's");
     assert_eq!(source.auth[0].at.preset(), Some("cakewalk"));
     assert_eq!(source.events.r#type[0].0, "json:/type", "the preset's");
-    assert_eq!(source.events.id[0].0, "json:/other", "the file's");
-    assert_eq!(source.events.id[0].key.preset(), None);
+    assert_eq!(source.events.id.0[0][0].0, "json:/other", "the file's");
+    assert_eq!(source.events.id.0[0][0].key.preset(), None);
     assert_eq!(source.dedup.window.as_secs(), 3 * 86400);
     assert_eq!(source.dedup.join_timeout.as_secs(), 2, "the built-in default");
     assert_eq!(

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderName, Method};
 use jiff::Timestamp;
 use proptest::prelude::*;
 
@@ -13,7 +13,7 @@ use crate::stages::{
     receive::{Client, Head},
     schemes::{
         Named, Strength,
-        hmac::{Hash, Hmac},
+        hmac::{Hash, Hmac, Key},
         public_key::PublicKeyScheme,
         signature::{Format, Items},
         token::Fingerprint,
@@ -26,7 +26,7 @@ const PUBLIC_URL: &str = "https://hooks.example.com";
 const SECRET: &[u8] = b"correct horse battery staple";
 
 fn pen(forge: bool) -> Pen<'static> {
-    Pen { public_url: PUBLIC_URL, id: "msg_01", forge }
+    Pen { public_url: PUBLIC_URL, id: "msg_01", forge, signer: None }
 }
 
 fn now() -> Timestamp {
@@ -50,12 +50,13 @@ fn named<K>(key: K) -> Vec<Named<K>> {
 
 fn hmac(hash: Hash, signature: Format, message: &str, time: Option<(&str, Unit)>) -> Scheme {
     let minutes = Duration::from_mins(5);
-    let window = |(from, unit)| Window { from: vec![selector(from)], unit, past: minutes, future: minutes };
+    let window = |(from, unit)| Window { from: vec![selector(from)], unit, past: minutes, future: Some(minutes) };
     Scheme::Hmac(Hmac {
         signature,
         messages: vec![Template::parse(message, &|_| None).unwrap()],
         window: time.map(window),
         keys: named(Key::new(hash, &Secret::new(SECRET)).unwrap()),
+        chosen_by: None,
         strength: Strength::Verified,
     })
 }
@@ -203,8 +204,14 @@ fn what_cannot_be_signed_says_why() {
         encoding: Encoding::Hex,
     };
     let (messages, keys) = (Vec::new(), Vec::new());
-    let rsa =
-        PublicKeyScheme { signature: format("header:x"), messages, window: None, keys, strength: Strength::Verified };
+    let rsa = PublicKeyScheme {
+        signature: format("header:x"),
+        messages,
+        window: None,
+        keys,
+        chosen_by: None,
+        strength: Strength::Verified,
+    };
     check(
         Scheme::PublicKey(rsa),
         false,
@@ -214,12 +221,12 @@ fn what_cannot_be_signed_says_why() {
     check(
         hmac(Hash::Sha256, format("json:/sig"), "{body}", None),
         false,
-        "the credential lies in `json:/sig`, where it cannot be put",
+        "the credential lies in `json:/sig`, inside of what it signs, where it cannot be put",
     );
     check(
-        hmac(Hash::Sha256, format("header:x"), "{json:/id}.{body}", None),
+        hmac(Hash::Sha256, format("header:x"), "{raw:/id}.{body}", None),
         false,
-        "the request lacks something that is signed: `json:/id`",
+        "the request lacks something that is signed: `raw:/id`",
     );
     let mut expired = hmac(Hash::Sha256, format("header:x"), "{body}", None);
     if let Scheme::Hmac(scheme) = &mut expired {

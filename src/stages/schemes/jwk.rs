@@ -3,10 +3,7 @@
 use data_encoding::BASE64URL_NOPAD;
 use serde::Deserialize;
 
-use crate::{
-    secret::Secret,
-    stages::schemes::public_key::{Algorithm, PublicKey},
-};
+use super::public_key::{Algorithm, PublicKey};
 
 #[derive(Deserialize)]
 #[serde(tag = "kty")]
@@ -20,7 +17,7 @@ enum Jwk {
 }
 
 /// The key, where it is one for this algorithm. The error says what is wrong.
-pub(super) fn read(algorithm: Algorithm, text: &str) -> Result<PublicKey, String> {
+pub fn read(algorithm: Algorithm, text: &str) -> Result<PublicKey, String> {
     let is_private = serde_json::from_str::<serde_json::Value>(text).is_ok_and(|key| key.get("d").is_some());
     if is_private {
         return Err("this is a private key; only the sender's public key belongs here".to_owned());
@@ -33,16 +30,18 @@ pub(super) fn read(algorithm: Algorithm, text: &str) -> Result<PublicKey, String
         (Jwk::OctetPair { crv, x }, Algorithm::Ed25519) if crv == "Ed25519" => {
             PublicKey::from_raw(algorithm, &bytes(&x)?)
         }
-        (Jwk::Rsa { n, e }, Algorithm::Rsa(_)) => PublicKey::from_rsa_numbers(algorithm, &bytes(&n)?, &bytes(&e)?),
+        (Jwk::Rsa { n, e }, Algorithm::Rsa(_) | Algorithm::RsaPss(_)) => {
+            PublicKey::from_rsa_numbers(algorithm, &bytes(&n)?, &bytes(&e)?)
+        }
         (Jwk::EllipticCurve { .. } | Jwk::OctetPair { .. } | Jwk::Rsa { .. }, _) => {
             Err("it is a key for another algorithm".to_owned())
         }
     }
 }
 
-/// The key's `kid`, where it has one.
-pub(super) fn id(key: &Secret) -> Option<String> {
-    let key: serde_json::Value = serde_json::from_slice(key.expose()).ok()?;
+/// The key's `kid` (RFC 7517, section 4.5), where it has one.
+pub fn id(key: &[u8]) -> Option<String> {
+    let key: serde_json::Value = serde_json::from_slice(key).ok()?;
     key.get("kid")?.as_str().map(str::to_owned)
 }
 
