@@ -1,5 +1,7 @@
 //! The composition root: from a configuration to a gateway that listens, and to its end.
 
+mod desk;
+
 use std::{
     fmt::Display,
     io,
@@ -14,12 +16,13 @@ use std::{
 use bytes::Bytes;
 use ipnet::IpNet;
 
+use self::desk::Office;
 use crate::{
     admin::{Admin, Probe},
     clock::{Clock, SystemClock},
     config::{
         Configuration, Diagnostics, Environment, Input,
-        compile::{self, Compiled, Connect, Surroundings, compile},
+        compile::{self, Compiled, Connect, Premises, Surroundings, compile},
         read,
     },
     fetch::{self, Failure, Fetch, Https, keys::KeyStore},
@@ -75,6 +78,16 @@ pub fn load(
     let Configuration { mut diagnostics, .. } = configuration;
     diagnostics.extend(found);
     (compiled.filter(|_| !diagnostics.has_errors()), diagnostics)
+}
+
+/// Finds out where the journal and the admin door of a configuration are, whatever is wrong with its sources.
+pub fn premises(file: &Path, text: &str, environment: &Environment) -> (Option<Premises>, Diagnostics) {
+    let presets = presets::all();
+    let name = file.display().to_string();
+    let configuration = read(&Input { name: &name, text, presets: &presets, environment });
+    let root = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let found = compile::premises(&configuration, environment, root);
+    (found, configuration.diagnostics)
 }
 
 /// The way to an upstream for commands that never go there.
@@ -269,6 +282,8 @@ pub struct Running {
     readiness: Arc<Readiness>,
     generations: Arc<Generations>,
     dispatcher: Option<Dispatcher>,
+    office: Arc<Office>,
+    pages: Admin,
     doors: Doors,
     drain_delay: Duration,
     drain_timeout: Duration,
@@ -288,7 +303,7 @@ impl Doors {
     fn of(compiled: &Compiled) -> Self {
         Self {
             listen: compiled.listen.clone(),
-            admin: compiled.admin.clone(),
+            admin: compiled.admin.listen.clone(),
             max_connections: compiled.server.max_connections,
             trusted_proxies: compiled.server.trusted_proxies.clone(),
             journal: compiled.journal.clone(),
@@ -325,12 +340,13 @@ impl Running {
         metrics.dedup.watch(move || dedup_counts(&counted));
         let doors = Doors::of(&compiled);
         let roster = Roster::new(&compiled.upstreams, &compiled.sources);
+        let office = Arc::new(Office::new(clock.clone(), metrics.clone(), ground.journal.clone(), &compiled));
         let generations = Arc::new(Generations::new(ground.gateway(compiled.sources, compiled.client_limit)));
         let mut listeners = Vec::new();
         for on in &compiled.listen {
             listeners.push(bind(on).await?);
         }
-        let admin_listener = bind(&compiled.admin).await?;
+        let admin_listener = bind(&compiled.admin.listen).await?;
         let admin = admin_listener.local()?;
 
         let connections = metrics.connections.clone();
@@ -344,8 +360,10 @@ impl Running {
         }
         let journal = ground.journal.clone();
         let (readiness, admin_shutdown) = (Arc::new(Readiness { journal, ..Readiness::default() }), Shutdown::new());
-        let pages = Admin::new(Vec::new(), readiness.clone(), metrics, admin_shutdown.clone());
-        admin_shutdown.tasks.spawn(async move { pages.serve(admin_listener).await });
+        let guard = compiled.admin.guard;
+        let pages = Admin::new(guard, readiness.clone(), office.clone(), metrics, admin_shutdown.clone());
+        let door = pages.clone();
+        admin_shutdown.tasks.spawn(async move { door.serve(admin_listener).await });
         Ok(Self {
             listen,
             admin,
@@ -354,6 +372,8 @@ impl Running {
             readiness,
             generations,
             dispatcher: ground.dispatch(roster),
+            office,
+            pages,
             doors,
             drain_delay: compiled.drain_delay,
             drain_timeout: compiled.drain_timeout,
@@ -367,12 +387,17 @@ impl Running {
         if compiled.journal.is_some() && self.doors.journal.is_none() {
             return Err("a journal is opened when the gateway starts: restart it to take this configuration over");
         }
-        let waits = Doors::of(&compiled) != self.doors;
+        let doors = Doors::of(&compiled);
+        if doors.admin == self.doors.admin {
+            // Elsewhere the door may do without a token, and where it is now it may not.
+            self.pages.replace(compiled.admin.guard.clone());
+        }
+        self.office.replace(&compiled);
         if let Some(dispatcher) = &self.dispatcher {
             dispatcher.replace(Roster::new(&compiled.upstreams, &compiled.sources));
         }
         self.generations.replace(ground.gateway(compiled.sources, compiled.client_limit));
-        Ok(waits)
+        Ok(doors != self.doors)
     }
 
     /// Says that it is not ready, goes on for the drain delay, then stops accepting and waits for the work under way.

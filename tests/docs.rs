@@ -23,6 +23,11 @@ fn config_reference() {
 }
 
 #[test]
+fn admin() {
+    written_by_test("docs/admin.md", &hooksieve::admin::reference());
+}
+
+#[test]
 fn answers() {
     written_by_test("docs/answers.md", &hooksieve::stages::answer::reference());
 }

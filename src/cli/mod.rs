@@ -16,10 +16,12 @@ macro_rules! println {
     }};
 }
 
+mod admin;
 mod capture;
 mod check;
 mod demo;
 pub mod explain;
+mod journal;
 mod presets;
 mod private_key;
 mod run;
@@ -28,6 +30,7 @@ mod secrets;
 mod send;
 mod sender;
 mod test;
+mod through;
 mod vectors;
 mod wire;
 
@@ -47,6 +50,9 @@ use crate::{
         compile::{Compiled, Connect},
     },
 };
+
+/// Where the configuration is, unless somebody says otherwise.
+const DEFAULT_FILE: &str = "hooksieve.toml";
 
 /// The answer is no.
 const NO: u8 = 1;
@@ -91,13 +97,15 @@ Examples:
   hooksieve send cakewalk --event test --to http://gateway.internal:8080
   hooksieve send elan --break signature --count 3
   hooksieve send acme --body order.json --curl
+  hooksieve send awork --through
   hooksieve send wise --make-key wise.key > wise.pub
   hooksieve send wise --key wise.key
 
 A sender that signs with a private key takes one: --make-key makes a throw-away pair and prints the public half in the
 form that the source's secrets have; put that into the configuration, and sign with --key.
 
-The exit code is 0 when every answer is 2xx; with --break, when what was sent is refused as it should be.")]
+The exit code is 0 when every answer is 2xx; with --break, when what was sent is refused as it should be. With
+--through it is 1 when a delivery is dead.")]
     Send(send::Options),
     /// Walk a captured request through the configuration, and find the mistake that made it fail
     #[command(after_help = "\
@@ -120,6 +128,15 @@ Examples:
 
 The digits are those of the secret's SHA-256, from what the sender itself showed you: printf %s SECRET | sha256sum")]
     Secrets(secrets::Options),
+    /// Look into the journal of deliveries, replay some, or give them up
+    #[command(after_help = "\
+Examples:
+  hooksieve journal list --state dead
+  hooksieve journal show 42
+  hooksieve journal replay --state dead --since 2h --dry-run
+
+Works while the gateway runs and while it does not. The exit code is 1 when something is not as it was asked for.")]
+    Journal(journal::Options),
     /// Run recorded requests through the configuration language, at the time they were recorded
     #[command(after_help = "Example: hooksieve test vectors/elan.json\n\nEnds with `N passed, M failed`.")]
     Test(test::Options),
@@ -129,7 +146,7 @@ The digits are those of the secret's SHA-256, from what the sender itself showed
 #[derive(Args, Clone, Debug)]
 struct ConfigFile {
     /// The configuration file
-    #[arg(short, long, value_name = "FILE", default_value = "hooksieve.toml")]
+    #[arg(short, long, value_name = "FILE", default_value = DEFAULT_FILE)]
     config: PathBuf,
 }
 
@@ -151,6 +168,7 @@ pub fn main() -> ExitCode {
         Command::Demo(options) => demo::demo(&options),
         Command::Explain(options) => explain::explain(&options),
         Command::Secrets(options) => secrets::secrets(&options),
+        Command::Journal(options) => journal::journal(&options),
         Command::Send(options) => send::send(&options),
         Command::Test(options) => test::test(&options),
     };

@@ -13,12 +13,13 @@ use super::{
     ConfigFile, NO, USAGE, complain,
     private_key::{self, PrivateKey},
     sender::{Draft, Expected, StandIn, unauthenticated},
+    through::Through,
     usage,
     wire::Door,
 };
 use crate::{
     app,
-    clock::SystemClock,
+    clock::{Clock as _, SystemClock},
     config::{
         Environment,
         raw::auth::{JoseAlgorithm, Kind, Rule},
@@ -55,6 +56,9 @@ pub(super) struct Options {
     /// send nothing
     #[arg(long, value_name = "FILE", conflicts_with_all = ["key", "event", "body", "broken", "to", "curl"])]
     make_key: Option<PathBuf>,
+    /// Show what became of it: the lines of the gateway's delivery log, once it is delivered
+    #[arg(long, conflicts_with = "curl")]
+    through: bool,
     /// Print curl command lines that send the same, and send nothing
     #[arg(long)]
     curl: bool,
@@ -115,6 +119,11 @@ pub(super) fn send(options: &Options) -> u8 {
         Ok(runtime) => runtime,
         Err(error) => return usage(&format!("error: the runtime cannot be started: {error}")),
     };
+    let through = options.through.then(|| Through::of(&options.file, &options.source)).transpose();
+    let through = match through {
+        Ok(through) => through,
+        Err(problem) => return usage(&format!("error: {problem}")),
+    };
     let mut outcome = 0;
     for _ in 0..options.count {
         let requests = match options.requests(&stand_in) {
@@ -125,7 +134,7 @@ pub(super) fn send(options: &Options) -> u8 {
             let done = if options.curl {
                 print_curl(&door, &request)
             } else {
-                runtime.block_on(exchange(&stand_in, &door, &request, expected))
+                runtime.block_on(exchange(&stand_in, &door, &request, expected, through.as_ref()))
             };
             match done {
                 Ok(true) => {}
@@ -221,7 +230,14 @@ fn print_curl(door: &Door, request: &Received) -> Result<bool, String> {
 }
 
 /// Sends one request and prints what is answered; whether that is as it should be.
-async fn exchange(stand_in: &StandIn<'_>, door: &Door, request: &Received, expected: Expected) -> Result<bool, String> {
+async fn exchange(
+    stand_in: &StandIn<'_>,
+    door: &Door,
+    request: &Received,
+    expected: Expected,
+    through: Option<&Through>,
+) -> Result<bool, String> {
+    let sent = SystemClock.now().wall;
     let help = "\n  help: does the gateway run? `hooksieve run`, or say where with `--to URL`";
     let reply = door.send(request).await.map_err(|problem| problem + help)?;
     let is_told = stand_in.source.answers.success.is_none() && !stand_in.source.delivery.relay;
@@ -231,6 +247,9 @@ async fn exchange(stand_in: &StandIn<'_>, door: &Door, request: &Received, expec
     println!("");
     if !is_met {
         eprintln!("this is not as it should be: expected {expected}");
+    }
+    if let Some(through) = through {
+        return Ok(through.show(&stand_in.identities(request), sent).await? && is_met);
     }
     Ok(is_met)
 }

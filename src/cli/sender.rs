@@ -28,6 +28,7 @@ use crate::{
         split::Batch,
         words::{Refusal, Verdict},
     },
+    state::key::EventKey,
 };
 
 /// Said where a private key is missing.
@@ -227,6 +228,18 @@ impl<'a> StandIn<'a> {
             };
             plan.offence.map(|offence| (offence.violation.is_some(), verdict))
         })
+    }
+
+    /// What the application knows the events of a request as; nothing, where that is not known before it arrives.
+    pub(super) fn identities(&self, request: &Received) -> Vec<String> {
+        let Entry::Admitted(authentic, _) = self.source.enter(request.clone(), self.clock.now().wall) else {
+            return Vec::new();
+        };
+        let Ok(batch) = self.source.split(&authentic) else { return Vec::new() };
+        let identity = |event| self.source.plan(&authentic, event, None).0.parcel.key;
+        let keys: Option<Vec<_>> = batch.events().map(identity).collect();
+        let keys = keys.filter(|_| !self.source.delivery.as_array).unwrap_or_default();
+        keys.iter().map(EventKey::webhook_id).collect()
     }
 
     fn event_type(&self, request: &Received, event: Value<'_>) -> Option<String> {

@@ -14,6 +14,9 @@ use toml::{
 pub(crate) fn mask(text: &str, tree: &DeTable<'_>, settings: &BTreeSet<String>) -> String {
     let mut secrets = Vec::new();
     walk_table(tree, false, settings, &mut secrets);
+    if let Some(admin) = tree.get("admin") {
+        walk(admin, false, &BTreeSet::from(["token".to_owned()]), &mut secrets);
+    }
     let mut masked = text.as_bytes().to_vec();
     for span in secrets {
         // The quotes stay.
@@ -49,7 +52,7 @@ fn is_plain(text: &str) -> bool {
 
 /// Whether a value under this path must not be shown.
 pub(crate) fn is_secret_path(path: &str) -> bool {
-    path.split(['.', '[']).any(|part| is_secret_key(part) || is_credential_header(part))
+    path.starts_with("admin.token") || path.split(['.', '[']).any(|it| is_secret_key(it) || is_credential_header(it))
 }
 
 fn cover(text: &mut [u8], span: Range<usize>, kept: &[u8]) {

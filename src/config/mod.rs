@@ -32,7 +32,7 @@ pub use self::{
     reference::reference,
     table::{Many, Named, Setting, Shape, Table},
     values::{
-        Ahead, Cidr, Glob, Header, Host, Leaf, Listen, MediaType, MethodName, Number, Pattern, Plain, Pointer, Rate,
-        RequestPath, Selector, Size, Template, Url,
+        Ahead, Cidr, Glob, Header, Host, HostName, Leaf, Listen, MediaType, MethodName, Number, Pattern, Plain,
+        Pointer, Rate, RequestPath, Selector, Size, Template, Url,
     },
 };

@@ -145,6 +145,12 @@ macro_rules! words {
         impl $list {
             /// The words, as written in the file, and what they mean.
             pub const WORDS: &'static [(&'static str, &'static str)] = &[$( ($word, concat!($($doc),+)) ),+];
+
+            /// The word, as written in the file.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $( Self::$member => $word ),+ }
+            }
         }
 
         impl $crate::config::values::Leaf for $list {

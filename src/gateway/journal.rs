@@ -79,11 +79,18 @@ impl Journal {
         appended
     }
 
-    /// Makes an entry pending again, and wakes the dispatcher.
-    pub async fn replay(&self, entry: EntryId, now: Now) -> Result<Replay, JournalError> {
-        let replay = self.store.replay(entry, now).await?;
+    /// Makes an entry pending again, and wakes the dispatcher. `again`: also one that was delivered.
+    pub async fn replay(&self, entry: EntryId, again: bool, now: Now) -> Result<Replay, JournalError> {
+        let replay = self.store.replay(entry, again, now).await?;
         self.wake();
         Ok(replay)
+    }
+
+    /// Gives an entry up, and wakes the dispatcher: what had to come after it may be due.
+    pub async fn discard(&self, entry: EntryId, now: Now) -> Result<bool, JournalError> {
+        let discarded = self.store.discard(entry, now).await?;
+        self.wake();
+        Ok(discarded)
     }
 
     /// Tells those who wait that there may be something to deliver.

@@ -91,7 +91,7 @@ impl Record {
             metrics.event(*verdict);
         }
         if let Some((key, _)) = &self.proof {
-            metrics.secret(key).inc();
+            metrics.verified(key);
         }
         let looked = self.looked;
         let violation = self.offence.as_ref().and_then(|offence| offence.violation.as_ref());

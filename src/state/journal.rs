@@ -61,8 +61,9 @@ pub trait JournalStore: fmt::Debug + Send + Sync {
     fn show(&self, entry: EntryId) -> JournalFuture<Option<Detail>>;
 
     /// Makes an entry pending again, on an operator's word: past deduplication, under its old identity, with a new
-    /// budget of attempts, and with a line in the audit log (O-34, D-45).
-    fn replay(&self, entry: EntryId, now: Now) -> JournalFuture<Replay>;
+    /// budget of attempts, and with a line in the audit log (O-34, D-45). One that the application took already is left
+    /// alone unless `again` is said, so that two operators who replay it at the same time deliver it once.
+    fn replay(&self, entry: EntryId, again: bool, now: Now) -> JournalFuture<Replay>;
 
     /// Gives up an entry that is pending, dead or quarantined, on an operator's word: its body is deleted, the row stays
     /// with an audit line. Whether there was something to give up.
@@ -409,6 +410,8 @@ pub struct Detail {
 /// What a replay led to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Replay {
+    /// The application took it already; nothing was changed.
+    Delivered,
     /// There is no such entry.
     Missing,
     /// Its body is not kept, so there is nothing to send.

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use arc_swap::ArcSwapOption;
 use prometheus_client::{
     encoding::text::encode,
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
@@ -262,6 +263,7 @@ pub struct SourceMetrics {
     requests: Table,
     events: Table,
     duration: Histogram,
+    last_secret: ArcSwapOption<Arc<str>>,
 }
 
 impl fmt::Debug for SourceMetrics {
@@ -278,6 +280,7 @@ impl SourceMetrics {
             requests: Table::default(),
             events: Table::default(),
             duration: families.duration.get_or_create_owned(&[label("source", name)]),
+            last_secret: ArcSwapOption::empty(),
         }
     }
 
@@ -297,10 +300,24 @@ impl SourceMetrics {
         });
     }
 
-    /// The counter of one of its secrets, to be kept beside the secret.
+    /// Events so far, by verdict; a verdict that no event had is left out.
+    pub fn events(&self) -> impl Iterator<Item = (Outcome, u64)> {
+        let counts = Outcome::ALL.iter().map(|outcome| (*outcome, self.events.total(*outcome)));
+        counts.filter(|(_, count)| *count > 0)
+    }
+
+    /// Counts a request that verified with the secret of this name.
+    pub fn verified(&self, secret: &Arc<str>) {
+        self.families.secrets.get_or_create_owned(&[label("source", &self.name), label("secret", secret)]).inc();
+        if self.last_secret.load().as_deref() != Some(secret) {
+            self.last_secret.store(Some(Arc::new(secret.clone())));
+        }
+    }
+
+    /// The name of the secret that the last request verified with.
     #[must_use]
-    pub fn secret(&self, name: &str) -> Counter {
-        self.families.secrets.get_or_create_owned(&[label("source", &self.name), label("secret", name)])
+    pub fn last_secret(&self) -> Option<Arc<str>> {
+        self.last_secret.load().as_deref().cloned()
     }
 
     /// Counts one request.
@@ -354,6 +371,12 @@ impl Table {
         let cell = &self.0[outcome as usize * Reason::COUNT + reason.index()];
         cell.get_or_init(|| create([outcome.as_str().into(), reason.as_str().into()])).inc();
     }
+
+    /// All there are with this outcome.
+    fn total(&self, outcome: Outcome) -> u64 {
+        let cells = self.0.iter().skip(outcome as usize * Reason::COUNT).take(Reason::COUNT);
+        cells.filter_map(OnceLock::get).map(Counter::get).sum()
+    }
 }
 
 fn label(key: &'static str, value: &str) -> Label {
@@ -389,7 +412,7 @@ mod tests {
         let source = metrics.source("acme");
         source.request(Outcome::Forward, Reason::None, Duration::from_millis(3));
         source.event(Verdict::Forward);
-        source.secret("2026-11").inc();
+        source.verified(&"2026-11".into());
         metrics.upstream("app").full.inc();
         metrics.fetches().found.inc();
         metrics.queue("app").dead.inc();

@@ -63,6 +63,22 @@ impl Outcome {
         }
     }
 
+    /// Whether an event can have it, and not only a request.
+    #[must_use]
+    pub const fn is_of_an_event(self) -> bool {
+        match self {
+            Self::Mixed | Self::AcceptEmpty => false,
+            Self::Drop
+            | Self::Duplicate
+            | Self::Fail
+            | Self::Forward
+            | Self::Handshake
+            | Self::Quarantine
+            | Self::Queue
+            | Self::Reject => true,
+        }
+    }
+
     /// What became of a request whose events have these verdicts; the reason is the first event's that has one.
     #[must_use]
     pub fn of(verdicts: &[Verdict]) -> (Self, Reason) {

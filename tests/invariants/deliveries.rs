@@ -146,7 +146,7 @@ fn d_45_a_dead_letter_is_replayed_once() {
         assert!(world.until_idle(HOUR).await);
         let [dead] = entries(&world, State::Dead).await[..] else { panic!("it is dead") };
         let (journal, now) = (world.journal.clone().unwrap(), hooksieve::clock::Clock::now(&world.app.clock));
-        let both = tokio::join!(journal.replay(dead, now), journal.replay(dead, now));
+        let both = tokio::join!(journal.replay(dead, false, now), journal.replay(dead, false, now));
         assert_eq!((both.0.unwrap(), both.1.unwrap()), (Replay::Queued, Replay::Waiting));
         assert!(world.until_idle(HOUR).await);
         let sent = world.app.sent();

@@ -129,6 +129,23 @@ fn w_09_no_authentication_at_all() {
 }
 
 #[test]
+fn o_22_an_open_admin_listener() {
+    let admin = |written: &str| Setup::new(&format!("{HUB}[admin]\n{written}\n"));
+    let at = |listen: &str, more: &str| admin(more).variable("HOOKSIEVE_ADMIN__LISTEN", listen);
+    for listen in ["0.0.0.0:9464", "[::]:9464", "192.0.2.1:9464", "[::ffff:10.0.0.1]:9464"] {
+        refused(&at(listen, ""), "admin.listen", "could read and replay events");
+        silent(&at(listen, "token = { env = \"K2\" }"));
+    }
+    for listen in ["127.0.0.1:9464", "127.8.8.8:9464", "[::1]:9464", "[::ffff:127.0.0.1]:9464", "unix:/run/a.sock"] {
+        silent(&at(listen, ""));
+    }
+    refused(&admin("token = { env = \"UNSET\" }"), "admin.token.env", "`UNSET` is not set");
+    refused(&admin("token = { env = \"SHORT\" }").variable("SHORT", "12345678"), "admin.token.env", "8 bytes");
+    refused(&admin("hosts = [\"http://hooks.internal\"]"), "admin.hosts[0]", "the name of a host");
+    silent(&admin("hosts = [\"hooks.internal\"]"));
+}
+
+#[test]
 fn w_30_many_secrets() {
     let nine: Vec<_> = (0..9).map(|number| format!("{{ name = \"n{number}\", env = \"K1\" }}")).collect();
     let setup = hub("[{ env = \"K1\" }]", &format!("[{}]", nine.join(", ")));

@@ -217,7 +217,7 @@ async fn d_45_a_delivered_event_can_be_sent_again_where_bodies_are_kept() {
         seen.extend(gateway.emptied().await);
         let [row] = &gateway.kept().await[..] else { panic!("one line") };
         assert_eq!(row.state, if queued { State::Delivered } else { State::Noted });
-        let replay = gateway.journal().replay(row.id, gateway.clock.now()).await.unwrap();
+        let replay = gateway.journal().replay(row.id, true, gateway.clock.now()).await.unwrap();
         assert_eq!(replay, Replay::Queued);
         seen.extend(gateway.emptied().await);
         let [first, second] = &seen[..] else { panic!("{seen:?}") };

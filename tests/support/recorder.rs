@@ -138,8 +138,8 @@ impl JournalStore for Recorder {
         self.inner.show(entry)
     }
 
-    fn replay(&self, entry: EntryId, now: Now) -> JournalFuture<Replay> {
-        self.inner.replay(entry, now)
+    fn replay(&self, entry: EntryId, again: bool, now: Now) -> JournalFuture<Replay> {
+        self.inner.replay(entry, again, now)
     }
 
     fn discard(&self, entry: EntryId, now: Now) -> JournalFuture<bool> {

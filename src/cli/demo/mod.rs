@@ -300,6 +300,7 @@ impl Stage<'_> {
         println!("\nStill serving; Ctrl-C ends it.");
         println!("  webhooks     {} at {}", url.to_string().trim_end_matches('/'), paths.join(" "));
         println!("  metrics      http://{}/metrics", self.life()?.running.admin);
+        println!("  deliveries   http://{}/deliveries", self.life()?.running.admin);
         println!("  application  http://{}/", self.application.address);
         println!(
             "\nThis is an event of ELAN; sent twice, it is a duplicate:\n\n{}\n",

@@ -2,6 +2,7 @@
 //!
 //! Everything that can be wrong is found here and reported at its place; what comes out needs no further check.
 
+mod admin;
 mod auth;
 mod conditions;
 mod events;
@@ -26,9 +27,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub use self::admin::{Premises, premises};
 use self::auth::Secrets;
 pub use self::queue::Journal;
 use crate::{
+    admin::Settings as AdminSettings,
     config::{
         At, Configuration, Diagnostics, Environment, Key,
         diagnostics::Diagnostic,
@@ -83,8 +86,8 @@ pub struct Compiled {
     pub drain_timeout: Duration,
     /// From "not ready" to the end of accepting.
     pub drain_delay: Duration,
-    /// Where health and metrics are.
-    pub admin: server::ListenOn,
+    /// The operator's door.
+    pub admin: AdminSettings,
     /// How the log looks, and how much of it.
     pub log: (LogFormat, LogLevel),
     /// The budget of failures per client, and whether private peers have it.
@@ -106,6 +109,8 @@ pub struct Sender {
     pub path: String,
     /// The preset it is described by.
     pub provider: Option<String>,
+    /// The kinds of its rules.
+    pub schemes: Vec<&'static str>,
     /// The rules it must satisfy, each with the secret that does.
     pub rules: Vec<(authenticate::Rule, Option<Secret>)>,
 }
@@ -120,6 +125,7 @@ pub fn compile(
     let mut found = Diagnostics::default();
     let Some(raw) = &configuration.raw else { return (None, found) };
     not_yet(raw, &mut found);
+    let admin = admin::admin(&raw.admin, surroundings, &mut found);
     let targets = targets::targets(raw, surroundings, connect, &mut found);
     let mut sources: Vec<Source> = Vec::new();
     let mut senders = BTreeMap::new();
@@ -157,7 +163,7 @@ pub fn compile(
         },
         drain_timeout: raw.server.drain_timeout.value,
         drain_delay: raw.server.drain_delay.value,
-        admin: listen_on(&raw.admin.listen.value),
+        admin,
         log: (raw.log.format.value, raw.log.level.value),
         client_limit: limits::client(&raw.server.client_limit),
         sources,

@@ -99,7 +99,8 @@ impl Context<'_> {
             credentials,
         };
         let provider = written.provider.as_ref().map(|id| id.value.clone());
-        Some((source, Sender { path: written.path.value.0.clone(), provider, rules }))
+        let schemes = written.auth.iter().map(|rule| rule.kind.value.as_str()).collect();
+        Some((source, Sender { path: written.path.value.0.clone(), provider, schemes, rules }))
     }
 
     /// What replies are signed with: the keys of the first keyed rule, whose mistakes that rule has reported.

@@ -17,7 +17,7 @@ use crate::config::{
     key::At,
     raw::{secret::SecretSource, source::Source},
     table::{Many, Named, table, words},
-    values::{Cidr, Header, Listen, Number, Rate, Size, Url},
+    values::{Cidr, Header, HostName, Listen, Number, Rate, Size, Url},
 };
 
 table! {
@@ -81,8 +81,12 @@ table! {
 
     /// Health, readiness, metrics and deliveries, on a listener of their own.
     Admin {
-        /// The address to listen on. Off loopback everybody who reaches it can read it.
+        /// The address to listen on. Off loopback it needs a `token`.
         listen: At<Listen> = r#""127.0.0.1:9464""#,
+        /// What a client must send as `Authorization: Bearer …` for everything but `/live` and `/ready`. Absent: whoever reaches the listener may use it.
+        token: Option<SecretSource>,
+        /// Names under which clients reach the listener, besides addresses and `localhost`: a request for another host is refused.
+        hosts: Many<At<HostName>> = "[]",
     }
 
     /// What is logged, and how.

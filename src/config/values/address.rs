@@ -105,6 +105,26 @@ impl Leaf for Listen {
     }
 }
 
+/// The name of a host, without a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostName(pub String);
+
+impl Leaf for HostName {
+    fn want() -> String {
+        "the name of a host".to_owned()
+    }
+
+    fn help(_text: &str) -> String {
+        "the name alone, without scheme, port and path: \"hooks.internal\"".to_owned()
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let letters = |label: &str| label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+        let is_name = text.len() <= 253 && text.split('.').all(|label| !label.is_empty() && letters(label));
+        is_name.then(|| Self(text.to_ascii_lowercase()))
+    }
+}
+
 /// The name of a header. Ordered, as the key of a map must be; `HeaderName` is not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header(pub HeaderName);

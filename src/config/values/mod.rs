@@ -9,7 +9,7 @@ use std::{fmt, path::PathBuf};
 use jiff::Timestamp;
 
 pub use self::{
-    address::{Cidr, Header, Host, Listen, Url},
+    address::{Cidr, Header, Host, HostName, Listen, Url},
     quantity::{Ahead, Number, Rate, Size},
     text::{Glob, MediaType, MethodName, Pattern, Pointer, RequestPath, Selector, Template},
 };

@@ -45,7 +45,8 @@ impl Fingerprint {
         Self(Sha256::digest(secret.expose()).into())
     }
 
-    pub(in crate::stages) fn matches(&self, value: &[u8]) -> bool {
+    /// Whether this is that token.
+    pub(crate) fn matches(&self, value: &[u8]) -> bool {
         self.0.ct_eq(&<[u8; 32]>::from(Sha256::digest(value))).into()
     }
 }

@@ -49,6 +49,7 @@ pub(super) enum Command {
     },
     Replay {
         entry: EntryId,
+        again: bool,
         now: Now,
         reply: Reply<Replay>,
     },
@@ -154,7 +155,7 @@ impl Transaction<'_> {
             // These change nothing in the file, and are not brought here.
             Command::Lease { .. } | Command::LetGo { .. } => Ok(Outcome::Done),
             Command::Mark { entry, mark, .. } => self.mark(*entry, mark, now).map(|()| Outcome::Done),
-            Command::Replay { entry, .. } => self.replay(*entry, now).map(Outcome::Replayed),
+            Command::Replay { entry, again, .. } => self.replay(*entry, *again, now).map(Outcome::Replayed),
             Command::Discard { entry, .. } => self.discard(*entry, now).map(Outcome::Discarded),
             Command::SetAside { entry, .. } => {
                 self.draft.let_go.push(*entry);

@@ -54,22 +54,29 @@ impl Transaction<'_> {
     }
 
     /// See [`JournalStore::replay`](crate::state::journal::JournalStore::replay).
-    pub(super) fn replay(&mut self, entry: EntryId, now: Now) -> Result<Replay, Failure> {
+    pub(super) fn replay(&mut self, entry: EntryId, again: bool, now: Now) -> Result<Replay, Failure> {
         let id = entry.0;
         let Some(standing) = self.standing(id, now.wall)? else { return Ok(Replay::Missing) };
-        if standing.course.state == State::Pending {
-            return Ok(Replay::Waiting);
+        match standing.course.state {
+            State::Pending => return Ok(Replay::Waiting),
+            State::Delivered if !again => return Ok(Replay::Delivered),
+            State::Dead | State::Delivered | State::Discarded | State::Noted | State::Quarantined => {}
         }
         // What is damaged is as good as not kept (I8).
         match record::read(self.db, &self.memory.names, id)? {
             Some(Ok((_, entry))) if entry.kept.is_some() => {}
             _ => return Ok(Replay::NoBody),
         }
+        // Of what is only noted, the bytes are kept of nothing but deliveries.
+        if standing.course.state == State::Noted && !again {
+            return Ok(Replay::Delivered);
+        }
         let due = standing.order.is_none().then_some(self.elapsed);
         let attempts = standing.course.attempts;
         let course = Course { state: State::Pending, due, since: self.elapsed, attempts, in_a_row: 0 };
         self.set_course(id, &standing, course, None)?;
-        self.audit(id, now.wall, "replayed")?;
+        let is_delivered = matches!(standing.course.state, State::Delivered | State::Noted);
+        self.audit(id, now.wall, if is_delivered { "replayed after its delivery" } else { "replayed" })?;
         self.order_of(&standing, now)?;
         Ok(Replay::Queued)
     }

@@ -25,6 +25,7 @@ mod checkpoint;
 mod command;
 mod connection;
 mod error;
+mod glance;
 mod lease;
 mod mark;
 mod memory;
@@ -55,7 +56,7 @@ use self::{
     threads::{Unread, closed, spawn, write},
     writer::Writer,
 };
-pub use self::{error::OpenError, settings::Settings};
+pub use self::{error::OpenError, glance::Glance, settings::Settings};
 use crate::{
     clock::{Clock, Now},
     state::journal::{
@@ -209,8 +210,8 @@ impl JournalStore for SqliteJournal {
         self.look(move |db, _| query::show(db, entry))
     }
 
-    fn replay(&self, entry: EntryId, now: Now) -> JournalFuture<Replay> {
-        self.ask(|reply| Command::Replay { entry, now, reply })
+    fn replay(&self, entry: EntryId, again: bool, now: Now) -> JournalFuture<Replay> {
+        self.ask(|reply| Command::Replay { entry, again, now, reply })
     }
 
     fn discard(&self, entry: EntryId, now: Now) -> JournalFuture<bool> {

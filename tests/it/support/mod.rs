@@ -5,9 +5,11 @@ pub(crate) mod application;
 pub(crate) mod delivery;
 pub(crate) mod gateway;
 pub(crate) mod handler;
+pub(crate) mod ledger;
 pub(crate) mod publisher;
 pub(crate) mod request;
 pub(crate) mod senders;
+pub(crate) mod shell;
 pub(crate) mod store;
 pub(crate) mod wire;
 

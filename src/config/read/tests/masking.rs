@@ -12,6 +12,8 @@ fn no_secret_is_shown() {
         "[sources.a]\nsettings.token_password = { vlaue = \"hunter2\" }\n",
         "[sources.a]\nprovider = \"cakewalk\"\nscheme = \"token\"\nsettings = { clinet_state = 1, client_state = \"hunter2\" }\n",
         "[upstreams.a]\nsign = \"hunter2\"\n",
+        "[admin]\ntoken = \"hunter2\"\n",
+        "[admin]\ntoken = { vlaue = \"hunter2\" }\n",
         "[upstreams.a]\nurl = \"http://me:hunter2@127.0.0.1\"\n",
         "[upstreams.a]\nheaders = { authorization = \"hunter2\\u0001\" }\n",
         "[sources.a]\nsecrets = [{ value = \"hunter2\" }\n",

@@ -116,7 +116,7 @@ fn check_flip(of: &Bench, file: &[u8], place: usize, bit: u8) {
     if damaged == 1 {
         let aside = bench.list(Filter { state: Some(State::Quarantined), ..Filter::default() });
         assert_eq!(aside.iter().map(|row| row.reason.as_deref()).collect::<Vec<_>>(), [Some("corrupt")]);
-        assert_eq!(done(bench.journal().replay(aside[0].id, bench.now())).unwrap(), Replay::NoBody);
+        assert_eq!(done(bench.journal().replay(aside[0].id, false, bench.now())).unwrap(), Replay::NoBody);
         assert!(bench.lease(9).is_empty());
     }
 }

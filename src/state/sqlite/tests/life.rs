@@ -82,7 +82,7 @@ fn i_14_of_one_order_only_the_oldest_is_out() {
     bench.mark(out[0].id, Mark::Dead(None, "gave up".into())).unwrap();
     let out = bench.lease(9);
     assert_eq!(ids(&out), [2]);
-    assert_eq!(done(bench.journal().replay(EntryId(1), bench.now())).unwrap(), Replay::Queued);
+    assert_eq!(done(bench.journal().replay(EntryId(1), false, bench.now())).unwrap(), Replay::Queued);
     assert!(bench.lease(9).is_empty(), "2 is under way");
     bench.retry(&out[0], Duration::from_secs(1));
     assert_eq!(ids(&bench.lease(9)), [1], "now it is the oldest");
@@ -102,16 +102,17 @@ fn d_45_a_replay_begins_anew() {
     let row = bench.show(id).row;
     assert_eq!((row.state, row.reason.as_deref()), (State::Dead, Some("refused for 24 hours")));
     bench.wait(Duration::from_mins(1));
-    let replay = || done(bench.journal().replay(id, bench.now())).unwrap();
+    let replay = || done(bench.journal().replay(id, false, bench.now())).unwrap();
     assert_eq!((replay(), replay()), (Replay::Queued, Replay::Waiting));
     let again = bench.lease(1).remove(0);
     assert_eq!((again.attempts, again.attempts_in_a_row, again.age), (1, 0, Duration::ZERO));
     assert_eq!(again.entry.key, leased.entry.key);
     bench.deliver(&again);
-    assert_eq!(replay(), Replay::NoBody);
+    assert_eq!(replay(), Replay::Delivered, "a second operator who comes late delivers nothing twice");
+    assert_eq!(done(bench.journal().replay(id, true, bench.now())).unwrap(), Replay::NoBody);
     assert_eq!(bench.show(id).audit, [(bench.now().wall, "replayed".to_owned())]);
     assert_eq!(bench.show(id).attempts[0], tried);
-    assert_eq!(done(bench.journal().replay(EntryId(99), bench.now())).unwrap(), Replay::Missing);
+    assert_eq!(done(bench.journal().replay(EntryId(99), false, bench.now())).unwrap(), Replay::Missing);
 }
 
 #[test]
@@ -124,7 +125,7 @@ fn what_is_set_aside_waits_for_the_operator() {
     assert_eq!(fault, Some(Fault { pointer: "/number".into(), keyword: "maximum".into() }));
     assert_eq!(body, Some(super::body("1")));
     assert_eq!(content_type.as_deref(), Some("application/json; charset=utf-8"));
-    assert_eq!(done(bench.journal().replay(id, bench.now())).unwrap(), Replay::Queued);
+    assert_eq!(done(bench.journal().replay(id, false, bench.now())).unwrap(), Replay::Queued);
     assert_eq!(bench.lease(1)[0].entry.verdict, Verdict::Quarantine(Cause::Schema));
     let discard = || done(bench.journal().discard(id, bench.now())).unwrap();
     assert_eq!((discard(), discard()), (true, false));

@@ -25,6 +25,7 @@ use crate::{
 mod claims;
 mod damage;
 mod failures;
+mod glance;
 mod life;
 mod opening;
 mod upkeep;
