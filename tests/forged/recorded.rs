@@ -44,13 +44,18 @@ struct Request {
     body_base64: Option<String>,
 }
 
+/// Requests with a second signature, of somebody else's, that is not looked at: by sender and name.
+const OF_TWO: [(&str, &str); 1] = [("mailgun", "parent_accept")];
+
 /// All that must be accepted, in the order of their senders.
 pub(crate) fn accepted() -> Vec<Vector> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors");
     let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     let read = |file| serde_json::from_str::<File>(&fs::read_to_string(file).unwrap()).unwrap().vectors;
-    files.into_iter().flat_map(read).filter(|vector| vector.expect == "accept").collect()
+    let is_whole =
+        |vector: &Vector| !OF_TWO.iter().any(|(sender, name)| *sender == vector.provider && *name == vector.name);
+    files.into_iter().flat_map(read).filter(|vector| vector.expect == "accept").filter(is_whole).collect()
 }
 
 impl Vector {

@@ -173,6 +173,10 @@ impl Pen<'_> {
         for message in &scheme.messages {
             let mut attempt = draft.clone();
             attempt.fill_time(scheme.window.as_ref());
+            let named = scheme.keys.iter().find(|named| named.is_current(attempt.request.at));
+            if let (Some(selector), Some(named)) = (&scheme.chosen_by, named) {
+                attempt.fill(selector, &named.name);
+            }
             message.selectors().for_each(|selector| attempt.fill(selector, self.id));
             // What must be the same as a part of the request can be said only when the rest is there.
             attempt.meet(require);
