@@ -98,7 +98,10 @@ fn the_senders_own_libraries_agree() {
 
     let forwarded = forwarded.lock().unwrap();
     assert_eq!(forwarded.len(), requests.len(), "all that is right was forwarded, and nothing else");
-    let input = json!({ "secret": SECRET, "requests": *forwarded }).to_string();
+    // The libraries read what they have verified as JSON, so forms are none of theirs.
+    let is_json = |forwarded: &&Forwarded| serde_json::from_str::<Value>(&forwarded.body).is_ok();
+    let forwarded: Vec<&Forwarded> = forwarded.iter().filter(is_json).collect();
+    let input = json!({ "secret": SECRET, "requests": forwarded }).to_string();
     for verifier in ["verify.mjs", "verify.py"] {
         let verified: usize = printed(verifier, script(verifier), input.as_bytes()).trim().parse().unwrap();
         assert_eq!(verified, 2 * forwarded.len(), "{verifier}: two libraries verify all that the gateway signed");
