@@ -5,13 +5,12 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::timeout;
 
 use super::{
-    Gateway,
     deliver::Trip,
     plan::{Fate, Plan},
     source::Mode,
 };
 use crate::{
-    clock::Clock,
+    clock::Now,
     stages::{
         check::Policy,
         words::{Cause, Refusal, Verdict},
@@ -139,20 +138,19 @@ impl Trip<'_> {
 /// What it takes to settle claims, also when the request that made them has been answered.
 pub(super) struct Settler {
     window: Duration,
-    clock: Arc<dyn Clock>,
     telemetry: Arc<Telemetry>,
 }
 
 impl Settler {
     pub(super) fn of(trip: Trip<'_>) -> Self {
-        let Gateway { clock, telemetry, .. } = trip.gateway;
-        Self { window: trip.source.dedup.window, clock: clock.clone(), telemetry: telemetry.clone() }
+        Self { window: trip.source.dedup.window, telemetry: trip.gateway.telemetry.clone() }
     }
 
-    /// Settles claims. A store that fails now changes nothing for the sender: there *is* evidence of the event (D-20).
-    pub(super) async fn settle(&self, claims: Vec<Claim>, evidence: Evidence) {
+    /// Settles claims, their windows counted from `now`: the journal and this memory agree on it. A store that fails
+    /// changes nothing for the sender: there *is* evidence of the event (D-20).
+    pub(super) async fn settle(&self, claims: Vec<Claim>, evidence: Evidence, now: Now) {
         for claim in claims {
-            if claim.settle(evidence, self.window, self.clock.now()).await.is_err() {
+            if claim.settle(evidence, self.window, now).await.is_err() {
                 self.telemetry.metrics.dedup.commit_failed.inc();
             }
         }

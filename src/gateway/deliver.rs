@@ -186,7 +186,7 @@ impl Trip<'_> {
 
     async fn conclude(self, claims: Vec<Claim>, verdict: Verdict) {
         match verdict {
-            Verdict::Forward => Settler::of(self).settle(claims, Evidence::Delivered).await,
+            Verdict::Forward => Settler::of(self).settle(claims, Evidence::Delivered, self.gateway.clock.now()).await,
             Verdict::Fail(refusal) => give_back(claims, refusal),
             Verdict::Drop(_)
             | Verdict::Duplicate

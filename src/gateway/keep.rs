@@ -98,7 +98,7 @@ impl Trip<'_> {
             let appended = writer.append(group, now).await;
             if appended.is_ok() {
                 fault::point("gateway.after_append");
-                settler.settle(claims, Evidence::Journaled).await;
+                settler.settle(claims, Evidence::Journaled, now).await;
             } else {
                 give_back(claims, Refusal::Journal);
             }

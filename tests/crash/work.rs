@@ -201,7 +201,7 @@ impl Work {
         let event = id_in(&detail.body.unwrap());
         if self.rng.bool() {
             Said::Begin(State::Pending, vec![event]).say();
-            say(&done(self.journal.replay(id, false, now)));
+            say(&done(self.journal.replay(id, true, now)));
         } else {
             Said::Begin(State::Discarded, vec![event]).say();
             say(&done(self.journal.discard(id, now)));

@@ -110,7 +110,8 @@ impl Options {
         let (mut bench, case, mut known) = workplace.bench(&capture.request, now).ok_or(gone)?;
         known.origin.clone_from(&capture.origin);
         known.signed_at = look::signed_at(&sender.rules, &capture.request, &source.greeter.public_url);
-        let is_handshake = matches!(source.enter(capture.request.clone(), now), Entry::Refused(_, None));
+        let is_handshake =
+            matches!(source.enter(capture.request.clone(), now), Entry::Denied(..) | Entry::Refused(_, None));
         let search = search::search(&mut bench, &case.bare(is_handshake), &known, is_handshake);
         let open = bench.source(&case.let_in());
         let (steps, answer) = Walk { source, sender, open, request: &capture.request, now }.steps();

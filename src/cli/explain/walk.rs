@@ -125,7 +125,7 @@ impl Walk<'_> {
     }
 
     fn authenticate(&self, entry: &Entry) -> Step {
-        if let Entry::Refused(refusal, None) = entry {
+        if let Entry::Denied(refusal, _) | Entry::Refused(refusal, None) = entry {
             return Step::refused("greet", *refusal, ["it is a handshake, and is not as it should be".to_owned()]);
         }
         let mut notes = look::rules(&self.sender.rules, self.request, &self.source.greeter.public_url, self.now);

@@ -78,7 +78,7 @@ impl Stage {
         let text = format!(
             "[server]\npublic_url = \"https://hooks.example.com\"\n[upstreams.app]\nurl = \"http://127.0.0.1:9/\"\n\
              timeout = \"500ms\"\nconnect_timeout = \"200ms\"\n[sources.it]\npath = \"/in\"\nprovider = \"{id}\"\n\
-             upstream = \"app\"\nsecrets = [{{ env = \"SECRET\" }}]\nsettings = {{ {} }}\ndelivery.mode = \"sync\"\n{}{}",
+             upstream = \"app\"\nsecrets = [{{ name = \"key\", env = \"SECRET\" }}]\nsettings = {{ {} }}\ndelivery.mode = \"sync\"\n{}{}",
             settings.join(", "),
             scheme.map_or_else(String::new, |name| format!("scheme = \"{name}\"\n")),
             if preset.schema.is_some() {

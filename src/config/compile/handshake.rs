@@ -80,7 +80,7 @@ impl Context<'_> {
         let chore = self.chore(rule)?;
         let require = self.conditions(&rule.require)?;
         let otherwise = rule.otherwise.as_ref().map(|status| status.status());
-        Some(Some(greet::Handshake { method, scope, when, auth, require, guards, chore, otherwise, reply }))
+        Some(Some(greet::Handshake { method, scope, when, auth, require, guards, otherwise, chore, reply }))
     }
 
     #[expect(clippy::option_option, reason = "nothing wrong, and then perhaps nothing to do")]
