@@ -174,7 +174,7 @@ fn make_key(options: &Options, file: &Path) -> Result<String, String> {
 }
 
 /// The kind of key that a rule's signatures are made with.
-fn key_kind(rule: &Rule) -> Kind {
+pub(super) fn key_kind(rule: &Rule) -> Kind {
     match rule.algorithms.first().map(|algorithm| algorithm.value) {
         Some(JoseAlgorithm::EdDsa) => Kind::Ed25519,
         Some(JoseAlgorithm::Es256) => Kind::Ecdsa,

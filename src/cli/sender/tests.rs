@@ -9,11 +9,12 @@ use super::*;
 use crate::{
     app,
     cli::private_key::PrivateKey,
+    cli::send::key_kind,
     clock::SystemClock,
     config::{
         self, Environment,
         raw::{
-            auth::{Decode, JoseAlgorithm, Kind, Rule as Written},
+            auth::{Decode, Kind, Rule as Written},
             preset::{Declaration, Preset},
         },
     },
@@ -199,19 +200,7 @@ fn placeholder(name: &str, declared: &Declaration) -> String {
 /// A key of the kind that the rules take, where they take one.
 fn private_key(rules: &[Written]) -> Option<PrivateKey> {
     let rule = rules.first()?;
-    let kind = match rule.algorithms.first().map(|algorithm| algorithm.value) {
-        Some(JoseAlgorithm::EdDsa) => Kind::Ed25519,
-        Some(JoseAlgorithm::Es256) => Kind::Ecdsa,
-        Some(
-            JoseAlgorithm::Ps256
-            | JoseAlgorithm::Ps384
-            | JoseAlgorithm::Ps512
-            | JoseAlgorithm::Rs256
-            | JoseAlgorithm::Rs384
-            | JoseAlgorithm::Rs512,
-        ) => Kind::Rsa,
-        Some(JoseAlgorithm::Hs256 | JoseAlgorithm::Hs384 | JoseAlgorithm::Hs512) | None => rule.kind.value,
-    };
+    let kind = key_kind(rule);
     let pem = match kind {
         Kind::Rsa => RSA.to_owned(),
         Kind::Ecdsa | Kind::Ed25519 => PrivateKey::make(kind).unwrap().to_string(),
