@@ -46,8 +46,9 @@ struct Sender {
 
 fn main() {
     let batches = if env::args().any(|argument| argument == "--test") { 1 } else { BATCHES };
+    let only: Vec<_> = env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
     println!("{:<20} {:>8} {:>10} {:>7}", "HMAC-SHA256, 1 KiB", "bare ns", "preset ns", "times");
-    for sender in senders() {
+    for sender in senders().into_iter().filter(|it| only.is_empty() || only.iter().any(|name| name == it.preset)) {
         let (bare, preset) = measure(&sender, batches);
         let nanoseconds = |batch: Duration| batch.as_secs_f64() * 1e9 / f64::from(BATCH);
         let times = preset.as_secs_f64() / bare.as_secs_f64();
@@ -76,10 +77,10 @@ fn measure(sender: &Sender, batches: u32) -> (Duration, Duration) {
         let mut admitted = Vec::with_capacity(requests.len());
         let start = Instant::now();
         for request in requests {
-            admitted.push(source.authenticator.admit(request, now).unwrap());
+            admitted.push(source.authenticator.admit(request, now));
         }
         preset = preset.min(start.elapsed());
-        drop(admitted);
+        assert!(admitted.iter().all(Result::is_ok), "a signature that is right is refused");
     }
     (bare, preset)
 }

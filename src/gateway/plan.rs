@@ -120,7 +120,7 @@ impl Source {
             event_type: event_type.map(str::to_owned),
             batch: size.map(|size| (event.index() + 1, size)),
             is_whole_body: event.is_whole_body() && !self.delivery.as_array,
-            bucket: self.bucket(&Facts { event_type, ..facts.clone() }),
+            bucket: self.bucket(&Facts { event_type, ..*facts }),
             order: self.order(facts),
             target: self.target(event_type),
             bytes,

@@ -119,20 +119,15 @@ impl Rule {
     fn fetched(
         &self,
         index: usize,
+        sender: &Publisher,
         facts: &Facts<'_>,
         published: &Published,
         now: Timestamp,
     ) -> Result<Vec<Named<Key>>, Refusal> {
-        match &self.keys {
-            Keys::Awaited => self.scheme.key_id(facts, &[]).and(Err(Refusal::StateStore)),
-            Keys::Pinned => Ok(Vec::new()),
-            Keys::Published(sender) => {
-                let key_id = self.scheme.key_id(facts, &sender.algorithms)?;
-                let sets = published.of(index);
-                let keys: Vec<_> = sets.flat_map(|set| sender.keys(set, key_id.as_deref(), now)).collect();
-                if keys.is_empty() { Err(Refusal::AuthMismatch) } else { Ok(keys) }
-            }
-        }
+        let key_id = self.scheme.key_id(facts, &sender.algorithms)?;
+        let sets = published.of(index);
+        let keys: Vec<_> = sets.flat_map(|set| sender.keys(set, key_id.as_deref(), now)).collect();
+        if keys.is_empty() { Err(Refusal::AuthMismatch) } else { Ok(keys) }
     }
 
     fn judge(&self, facts: &Facts<'_>, now: Timestamp, looked: &mut Looked) -> Result<Proof, Refusal> {
@@ -145,7 +140,7 @@ impl Rule {
         let elements = facts.value().and_then(|value| value.at(pointer)).ok_or(Refusal::AuthMissing)?;
         let mut proof = None;
         for element in elements.elements() {
-            let Proof { key, strength } = one(&Facts { event: Some(element), ..facts.clone() }, looked)?;
+            let Proof { key, strength } = one(&Facts { event: Some(element), ..*facts }, looked)?;
             proof = Some(Proof { key, strength: strength.min(Strength::Partial) });
         }
         proof.ok_or(Refusal::AuthMissing)
@@ -215,9 +210,13 @@ impl Authenticator {
             if !Condition::all(&rule.when, facts)? {
                 continue;
             }
-            let judged = rule
-                .fetched(index, facts, published, now)
-                .and_then(|fetched| rule.judge(&Facts { published: &fetched, ..facts.clone() }, now, looked));
+            let judged = match &rule.keys {
+                Keys::Pinned => rule.judge(facts, now, looked),
+                Keys::Awaited => rule.scheme.key_id(facts, &[]).and(Err(Refusal::StateStore)),
+                Keys::Published(sender) => rule
+                    .fetched(index, sender, facts, published, now)
+                    .and_then(|fetched| rule.judge(&Facts { published: &fetched, ..*facts }, now, looked)),
+            };
             // With a key that cannot be had now it could be right: the sender must try again (W-53).
             let Proof { key, strength } = judged.map_err(|refusal| {
                 let is_open = refusal == Refusal::AuthMismatch && published.is_incomplete();

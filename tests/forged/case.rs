@@ -138,7 +138,7 @@ impl Case {
                 Some(pointer) => {
                     let array = body.and_then(|body| body.root().at(pointer));
                     let elements = array.into_iter().flat_map(Value::elements);
-                    elements.map(|element| Facts { event: Some(element), ..facts.clone() }).collect()
+                    elements.map(|element| Facts { event: Some(element), ..facts }).collect()
                 }
             };
             for facts in &all {

@@ -111,7 +111,7 @@ fn signed<K>(scheme: &Signed<K>, facts: &Facts<'_>, now: Timestamp, notes: &mut 
 /// Lets `look` see the fields of the signature header, or at least the rest when it cannot be read.
 fn with_fields<T>(format: &Format, facts: &Facts<'_>, look: impl Fn(&Facts<'_>) -> T) -> T {
     let read = format.read(facts, &mut Looked::default(), |parsed, _| {
-        Ok::<_, Refusal>(look(&Facts { fields: &parsed.fields, ..facts.clone() }))
+        Ok::<_, Refusal>(look(&Facts { fields: &parsed.fields, ..*facts }))
     });
     read.unwrap_or_else(|_| look(facts))
 }

@@ -48,8 +48,8 @@ impl Digest {
         let mut complete = false;
         let keys = self.signed.keys(facts, now)?;
         for message in messages {
-            for named in &keys {
-                let facts = Facts { fields: &parsed.fields, key: Some(&named.key), ..facts.clone() };
+            for named in keys.clone() {
+                let facts = Facts { fields: &parsed.fields, key: Some(&named.key), ..*facts };
                 let Some(parts) = signed_parts(message, &facts)? else { break };
                 complete = true;
                 looked.secrets_tried += 1;

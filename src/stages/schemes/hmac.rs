@@ -52,12 +52,6 @@ impl fmt::Debug for Key {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EmptyKey;
 
-/// A digest and how many of its bytes count.
-struct Tag {
-    bytes: [u8; 64],
-    length: usize,
-}
-
 impl Key {
     /// Schedules a key. An empty one is refused, whatever the configuration said (W-03).
     pub fn new(hash: Hash, secret: &Secret) -> Result<Self, EmptyKey> {
@@ -85,25 +79,22 @@ impl Key {
 
     /// The digest of these parts in a row; for those who sign, and for tests.
     pub fn sign(&self, parts: &[&[u8]]) -> Vec<u8> {
-        let tag = self.tag(parts);
-        tag.bytes[..tag.length].to_vec()
+        self.digest(parts, <[u8]>::to_vec)
     }
 
-    fn tag(&self, parts: &[&[u8]]) -> Tag {
-        fn finish<M: Mac>(mut mac: M, parts: &[&[u8]]) -> Tag {
+    fn digest<T>(&self, parts: &[impl AsRef<[u8]>], read: impl FnOnce(&[u8]) -> T) -> T {
+        fn finish<M: Mac + Clone, T>(mac: &M, parts: &[impl AsRef<[u8]>], read: impl FnOnce(&[u8]) -> T) -> T {
+            let mut mac = mac.clone();
             for part in parts {
-                mac.update(part);
+                mac.update(part.as_ref());
             }
-            let digest = mac.finalize().into_bytes();
-            let mut tag = Tag { bytes: [0; 64], length: digest.len() };
-            tag.bytes[..digest.len()].copy_from_slice(&digest);
-            tag
+            read(&mac.finalize().into_bytes())
         }
         match self {
-            Self::Sha1(mac) => finish(mac.clone(), parts),
-            Self::Sha256(mac) => finish(mac.clone(), parts),
-            Self::Sha384(mac) => finish(mac.clone(), parts),
-            Self::Sha512(mac) => finish(mac.clone(), parts),
+            Self::Sha1(mac) => finish(mac, parts, read),
+            Self::Sha256(mac) => finish(mac, parts, read),
+            Self::Sha384(mac) => finish(mac, parts, read),
+            Self::Sha512(mac) => finish(mac, parts, read),
         }
     }
 }
@@ -114,8 +105,7 @@ impl Verifier for Key {
     }
 
     /// One HMAC, however many signatures were sent (W-29).
-    fn verifies(&self, parts: &[&[u8]], signatures: &[impl AsRef<[u8]>]) -> bool {
-        let tag = self.tag(parts);
-        signatures.iter().any(|signature| bool::from(signature.as_ref().ct_eq(&tag.bytes[..tag.length])))
+    fn verifies(&self, parts: &[impl AsRef<[u8]>], signatures: &[impl AsRef<[u8]>]) -> bool {
+        self.digest(parts, |digest| signatures.iter().any(|signature| signature.as_ref().ct_eq(digest).into()))
     }
 }

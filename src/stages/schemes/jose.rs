@@ -81,7 +81,7 @@ impl Verifier for Verifying {
         }
     }
 
-    fn verifies(&self, parts: &[&[u8]], signatures: &[impl AsRef<[u8]>]) -> bool {
+    fn verifies(&self, parts: &[impl AsRef<[u8]>], signatures: &[impl AsRef<[u8]>]) -> bool {
         match self {
             Self::Public(key) => key.verifies(parts, signatures),
             Self::Shared(key) => key.verifies(parts, signatures),
@@ -136,7 +136,7 @@ impl Jose {
                 let key = self.verify(&token, &parts, facts, now, looked)?;
                 let claims = object(token.payload).ok_or(Refusal::AuthMalformed)?;
                 judge_lifetime(claims.root(), now)?;
-                let facts = Facts { claims: Some(claims.root()), ..facts.clone() };
+                let facts = Facts { claims: Some(claims.root()), ..*facts };
                 check_window(&facts)?;
                 if !Condition::all(require, &facts)? {
                     return Err(Refusal::AuthMismatch);

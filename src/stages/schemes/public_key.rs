@@ -148,12 +148,12 @@ impl Verifier for PublicKey {
         self.length
     }
 
-    fn verifies(&self, parts: &[&[u8]], signatures: &[impl AsRef<[u8]>]) -> bool {
+    fn verifies(&self, parts: &[impl AsRef<[u8]>], signatures: &[impl AsRef<[u8]>]) -> bool {
         let joined;
         let text = match parts {
-            [one] => one,
+            [one] => one.as_ref(),
             many => {
-                joined = many.concat();
+                joined = many.iter().map(AsRef::as_ref).collect::<Vec<_>>().concat();
                 joined.as_slice()
             }
         };

@@ -86,7 +86,7 @@ impl Publisher {
         key_id: Option<&str>,
         facts: &Facts<'_>,
     ) -> Result<Vec<Wanted>, Refusal> {
-        let facts = Facts { key_id, ..facts.clone() };
+        let facts = Facts { key_id, ..*facts };
         let mut wanted = Vec::new();
         for place in &self.places {
             let Some(address) = place.find(&facts)? else { continue };

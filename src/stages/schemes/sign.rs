@@ -242,7 +242,7 @@ impl Draft<'_> {
     /// The signed text, where it is complete.
     fn text(&self, message: &Template, secret: Option<&Secret>) -> Option<Vec<u8>> {
         self.with_facts(|facts| {
-            let facts = Facts { key: secret, ..facts.clone() };
+            let facts = Facts { key: secret, ..*facts };
             Some(signed_parts(message, &facts).ok()??.concat())
         })
     }

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use data_encoding::{BASE64, BASE64URL, BASE64URL_NOPAD, HEXLOWER_PERMISSIVE};
+use data_encoding::{BASE64, BASE64URL, BASE64URL_NOPAD};
 use smallvec::SmallVec;
 
 use super::Looked;
@@ -113,7 +113,8 @@ impl Format {
         };
         looked.credential_bytes = values.iter().map(|value| value.len()).sum();
         let Some(separator) = self.items.as_ref().and_then(|items| items.groups.as_deref()) else {
-            let parsed = self.parse(values.iter().map(AsRef::as_ref))?;
+            let mut parsed = Parsed::default();
+            self.parse(values.iter().map(AsRef::as_ref), &mut parsed)?;
             looked.tokens = parsed.signatures.len();
             return attempt(&parsed, looked);
         };
@@ -124,7 +125,10 @@ impl Format {
                 return Err(Refusal::AuthMalformed);
             }
             for group in text.split(separator) {
-                let Ok(parsed) = self.parse([group.as_bytes()]) else { continue };
+                let mut parsed = Parsed::default();
+                if self.parse([group.as_bytes()], &mut parsed).is_err() {
+                    continue;
+                }
                 looked.tokens += parsed.signatures.len();
                 verdict = attempt(&parsed, looked);
                 if verdict.is_ok() {
@@ -137,6 +141,7 @@ impl Format {
 
     /// The credential as sent; `None` when it is absent. An empty value counts as absent where one signature is
     /// expected, for there is nothing in it to be wrong; a header of items that is empty is malformed.
+    #[inline]
     pub fn locate<'a>(&'a self, facts: &Facts<'a>) -> Result<Option<Cow<'a, [u8]>>, Refusal> {
         let found = first(&self.from, facts)?;
         Ok(found.filter(|value| self.items.is_some() || !value.is_empty()))
@@ -156,16 +161,16 @@ impl Format {
 
     /// Takes values apart. A right signature among unknown ones is enough, so unknown items are passed over; the same
     /// field twice is not, because two readers would read two values.
-    fn parse<'a>(&self, values: impl IntoIterator<Item = &'a [u8]>) -> Result<Parsed<'a>, Refusal> {
-        let mut parsed = Parsed::default();
+    #[inline]
+    fn parse<'a>(&self, values: impl IntoIterator<Item = &'a [u8]>, parsed: &mut Parsed<'a>) -> Result<(), Refusal> {
         for value in values {
             let text = std::str::from_utf8(value).map_err(|_| Refusal::AuthMalformed)?;
             match &self.items {
                 None => parsed.take(self.prefix.strip(text)),
-                Some(items) => self.take_items(items, text, &mut parsed)?,
+                Some(items) => self.take_items(items, text, parsed)?,
             }
         }
-        if parsed.signatures.is_empty() { Err(Refusal::AuthMalformed) } else { Ok(parsed) }
+        if parsed.signatures.is_empty() { Err(Refusal::AuthMalformed) } else { Ok(()) }
     }
 
     fn take_items<'a>(&self, items: &Items, text: &'a str, parsed: &mut Parsed<'a>) -> Result<(), Refusal> {
@@ -208,7 +213,11 @@ fn cut<'a>(text: &'a str, separator: &str) -> Option<(&'a str, &'a str)> {
 }
 
 /// The value of the first selector that finds one. Others may repeat it, but not contradict it.
+#[inline]
 pub fn first<'a>(selectors: &'a [Selector], facts: &Facts<'a>) -> Result<Option<Cow<'a, [u8]>>, Ambiguous> {
+    if let [only] = selectors {
+        return only.find(facts);
+    }
     let mut found: Option<Cow<'a, [u8]>> = None;
     for selector in selectors {
         match (&found, selector.find(facts)?) {
@@ -227,6 +236,7 @@ impl Prefix {
     /// The text after the prefix, or nothing when the prefix is not as it must be.
     pub fn strip<'a>(&self, text: &'a str) -> Option<&'a str> {
         match self {
+            Self::Fixed(prefix) if prefix.is_empty() => Some(text),
             Self::Fixed(prefix) => text.strip_prefix(prefix.as_str()),
             Self::Optional(prefix) => Some(text.strip_prefix(prefix.as_str()).unwrap_or(text)),
         }
@@ -237,18 +247,22 @@ impl Encoding {
     /// The bytes, where the text has that many in this encoding and is spelled in the one canonical way.
     pub fn decode(self, text: &str, length: Length) -> Option<Bytes> {
         let text = text.as_bytes();
+        let mut bytes = Bytes::new();
         let encoding = match self {
-            Self::Auto if length == Length::Exactly(text.len() / 2) && text.len().is_multiple_of(2) => {
-                HEXLOWER_PERMISSIVE
-            }
-            Self::Auto | Self::Base64 => BASE64,
-            Self::Base64Url if text.ends_with(b"=") => BASE64URL,
-            Self::Base64Url => BASE64URL_NOPAD,
-            Self::Hex => HEXLOWER_PERMISSIVE,
+            Self::Hex => None,
+            Self::Auto if length == Length::Exactly(text.len() / 2) => None,
+            Self::Auto | Self::Base64 => Some(BASE64),
+            Self::Base64Url if text.ends_with(b"=") => Some(BASE64URL),
+            Self::Base64Url => Some(BASE64URL_NOPAD),
         };
-        let mut bytes = Bytes::from_elem(0, encoding.decode_len(text.len()).ok()?);
-        let written = encoding.decode_mut(text, &mut bytes).ok()?;
-        bytes.truncate(written);
+        if let Some(base64) = encoding {
+            bytes.resize(base64.decode_len(text.len()).ok()?, 0);
+            let written = base64.decode_mut(text, &mut bytes).ok()?;
+            bytes.truncate(written);
+        } else {
+            bytes.resize(text.len() / 2, 0);
+            faster_hex::hex_decode(text, &mut bytes).ok()?;
+        }
         let fits = match length {
             Length::Exactly(length) => bytes.len() == length,
             Length::UpTo(most) => (1..=most).contains(&bytes.len()),

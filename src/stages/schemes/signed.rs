@@ -40,7 +40,7 @@ pub trait Verifier {
     fn signature_length(&self) -> Length;
 
     /// Whether one of the signatures is right for these parts in a row.
-    fn verifies(&self, parts: &[&[u8]], signatures: &[impl AsRef<[u8]>]) -> bool;
+    fn verifies(&self, parts: &[impl AsRef<[u8]>], signatures: &[impl AsRef<[u8]>]) -> bool;
 }
 
 impl<K> Signed<K> {
@@ -57,10 +57,14 @@ impl<K: Verifier> Signed<K> {
     }
 
     /// The keys that may have signed the request, its own and those that were fetched, with their names.
-    fn candidates<'k>(&'k self, facts: &Facts<'k>, now: Timestamp) -> Result<Candidates<'k, K>, Refusal> {
-        let own = self.keys(facts, now)?.into_iter().map(|named| (&named.name, Candidate::Own(&named.key)));
+    fn candidates<'k>(
+        &'k self,
+        facts: &Facts<'k>,
+        now: Timestamp,
+    ) -> Result<impl Iterator<Item = (&'k Arc<str>, Candidate<'k, K>)> + Clone, Refusal> {
+        let own = self.keys(facts, now)?.map(|named| (&named.name, Candidate::Own(&named.key)));
         let fetched = facts.published.iter().map(|named| (&named.name, Candidate::Fetched(&named.key.verifying)));
-        Ok(own.chain(fetched).collect())
+        Ok(own.chain(fetched))
     }
 
     fn attempt(
@@ -70,16 +74,18 @@ impl<K: Verifier> Signed<K> {
         now: Timestamp,
         looked: &mut Looked,
     ) -> Result<Proof, Refusal> {
-        let facts = Facts { fields: &parsed.fields, ..facts.clone() };
+        let facts = if parsed.fields.is_empty() { facts } else { &Facts { fields: &parsed.fields, ..*facts } };
         let mut decoded =
             Decoded { format: &self.signature, texts: &parsed.signatures, length: None, bytes: SmallVec::new() };
         let (mut well_formed, mut complete) = (false, false);
-        let keys = self.candidates(&facts, now)?;
+        let keys = self.candidates(facts, now)?;
+        let mut parts = Parts::new();
         for message in &self.messages {
-            let Some(parts) = signed_parts(message, &facts)? else { continue };
+            if !gather(message, facts, &mut parts)? {
+                continue;
+            }
             complete = true;
-            let parts: SmallVec<[&[u8]; PARTS]> = parts.iter().map(AsRef::as_ref).collect();
-            for (name, key) in &keys {
+            for (name, key) in keys.clone() {
                 looked.secrets_tried += 1;
                 let signatures = decoded.of(key.signature_length());
                 if signatures.is_empty() {
@@ -87,7 +93,7 @@ impl<K: Verifier> Signed<K> {
                 }
                 well_formed = true;
                 if key.verifies(&parts, signatures) {
-                    self.window.as_ref().map_or(Ok(()), |window| window.check(&facts, now))?;
+                    self.window.as_ref().map_or(Ok(()), |window| window.check(facts, now))?;
                     return Ok(Proof { key: Arc::clone(name), strength: self.strength });
                 }
             }
@@ -102,21 +108,25 @@ impl<K: Verifier> Signed<K> {
 
 impl<K> Signed<K> {
     /// The keys that may have signed the request: all in force, or the one that it names.
-    pub(super) fn keys(&self, facts: &Facts<'_>, now: Timestamp) -> Result<SmallVec<[&Named<K>; 2]>, Refusal> {
+    pub(super) fn keys<'k>(
+        &'k self,
+        facts: &Facts<'k>,
+        now: Timestamp,
+    ) -> Result<impl Iterator<Item = &'k Named<K>> + Clone, Refusal> {
         let chosen = match &self.chosen_by {
             Some(selector) => Some(selector.find(facts)?.ok_or(Refusal::AuthMissing)?),
             None => None,
         };
-        let is_meant = |named: &&Named<K>| chosen.as_ref().is_none_or(|name| named.name.as_bytes() == name.as_ref());
-        let keys: SmallVec<_> = self.keys.iter().filter(|named| named.is_current(now)).filter(is_meant).collect();
-        if keys.is_empty() && chosen.is_some() { Err(Refusal::AuthMismatch) } else { Ok(keys) }
+        let is_chosen = chosen.is_some();
+        let is_meant = move |named: &&Named<K>| {
+            named.is_current(now) && chosen.as_ref().is_none_or(|name| named.name.as_bytes() == name.as_ref())
+        };
+        let keys = self.keys.iter().filter(is_meant);
+        if is_chosen && keys.clone().next().is_none() { Err(Refusal::AuthMismatch) } else { Ok(keys) }
     }
 }
 
-/// Keys that may have signed a request, with their names.
-type Candidates<'k, K> = SmallVec<[(&'k Arc<str>, Candidate<'k, K>); 2]>;
-
-/// One of them.
+/// A key that may have signed a request.
 enum Candidate<'k, K> {
     Fetched(&'k Verifying),
     Own(&'k K),
@@ -130,7 +140,7 @@ impl<K: Verifier> Verifier for Candidate<'_, K> {
         }
     }
 
-    fn verifies(&self, parts: &[&[u8]], signatures: &[impl AsRef<[u8]>]) -> bool {
+    fn verifies(&self, parts: &[impl AsRef<[u8]>], signatures: &[impl AsRef<[u8]>]) -> bool {
         match self {
             Self::Fetched(key) => key.verifies(parts, signatures),
             Self::Own(key) => key.verifies(parts, signatures),
@@ -147,10 +157,12 @@ struct Decoded<'a> {
 }
 
 impl Decoded<'_> {
+    #[inline]
     fn of(&mut self, length: Length) -> &[Bytes] {
         if self.length != Some(length) {
             let encoding = self.format.encoding;
-            self.bytes = self.texts.iter().filter_map(|text| encoding.decode(text, length)).collect();
+            self.bytes.clear();
+            self.bytes.extend(self.texts.iter().filter_map(|text| encoding.decode(text, length)));
             self.length = Some(length);
         }
         &self.bytes
@@ -163,16 +175,22 @@ const PARTS: usize = 6;
 /// The parts of a signed text, in their order.
 pub(super) type Parts<'a> = SmallVec<[Cow<'a, [u8]>; PARTS]>;
 
-/// The parts of the signed text, or nothing when one of them is absent. A value that contains the text which ends it
-/// could run into the next one, so that two requests would have one signed text (W-38).
+/// The parts of the signed text, or nothing when one of them is absent.
 pub(super) fn signed_parts<'a>(message: &'a Template, facts: &Facts<'a>) -> Result<Option<Parts<'a>>, Refusal> {
+    let mut parts = Parts::new();
+    Ok(gather(message, facts, &mut parts)?.then_some(parts))
+}
+
+/// Puts the parts of the signed text in the place of what is there, and says whether none is absent. A value that
+/// contains the text which ends it could run into the next one, so that two requests would have one signed text (W-38).
+fn gather<'a>(message: &'a Template, facts: &Facts<'a>, parts: &mut Parts<'a>) -> Result<bool, Refusal> {
     let pieces = message.pieces();
-    let mut parts = Parts::with_capacity(pieces.len());
+    parts.clear();
     for (index, piece) in pieces.iter().enumerate() {
         match piece {
             Piece::Literal(text) => parts.push(Cow::Borrowed(text.as_bytes())),
             Piece::Value(selector) => {
-                let Some(value) = selector.find(facts)? else { return Ok(None) };
+                let Some(value) = selector.find(facts)? else { return Ok(false) };
                 if let Some(Piece::Literal(end)) = pieces.get(index + 1)
                     && runs_over(selector, &value, end.as_bytes())
                 {
@@ -182,7 +200,7 @@ pub(super) fn signed_parts<'a>(message: &'a Template, facts: &Facts<'a>) -> Resu
             }
         }
     }
-    Ok(Some(parts))
+    Ok(true)
 }
 
 fn runs_over(selector: &Selector, value: &[u8], end: &[u8]) -> bool {

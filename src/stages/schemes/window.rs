@@ -94,7 +94,8 @@ fn digits(text: &[u8]) -> Option<i128> {
     if !plain || (text[0] == b'0' && text.len() > 1) {
         return None;
     }
-    Some(text.iter().fold(0, |number, digit| number * 10 + i128::from(digit - b'0')))
+    // Nineteen digits are fewer than an `u64` holds.
+    Some(i128::from(text.iter().fold(0, |number, digit| number * 10 + u64::from(digit - b'0'))))
 }
 
 #[cfg(test)]

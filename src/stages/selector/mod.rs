@@ -50,7 +50,7 @@ impl fmt::Debug for Selector {
 }
 
 /// What selectors look at.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Facts<'a> {
     /// The request.
     pub received: &'a Received,
