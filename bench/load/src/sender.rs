@@ -19,7 +19,7 @@ use crate::event::Events;
 /// What was answered.
 #[derive(Default)]
 pub struct Tally {
-    /// Microseconds from sending (or from when it should have been sent) to the answer, for each 200.
+    /// Microseconds from sending (or from when it should have been sent) to the answer, for each 200 and 202.
     pub latencies: Vec<u32>,
     /// Other answers, and connections that broke.
     pub failures: u64,
@@ -70,7 +70,8 @@ async fn connection(
                 break message;
             }
         };
-        if answer.starts_with(b"HTTP/1.1 200 ") {
+        // 202 where the event is queued.
+        if answer.starts_with(b"HTTP/1.1 200 ") || answer.starts_with(b"HTTP/1.1 202 ") {
             let latency = started.elapsed().as_micros();
             tally.borrow_mut().latencies.push(u32::try_from(latency).unwrap_or(u32::MAX));
         } else {
