@@ -41,7 +41,7 @@ pub(super) struct Vector {
     pub(super) provider: String,
     scheme: Option<String>,
     #[serde(default)]
-    pub(super) secrets: Vec<String>,
+    secrets: Vec<Secret>,
     #[serde(default)]
     settings: BTreeMap<String, Value>,
     request: Request,
@@ -49,6 +49,37 @@ pub(super) struct Vector {
     now: f64,
     pub(super) expect: Expect,
     pub(super) reply: Option<Reply>,
+}
+
+/// A secret, which has a name where requests choose it by one.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(from = "Written")]
+struct Secret {
+    name: Option<String>,
+    value: String,
+}
+
+/// A secret as a file may have it.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Written {
+    Nameless(String),
+    Named { name: String, value: String },
+}
+
+impl From<Written> for Secret {
+    fn from(written: Written) -> Self {
+        match written {
+            Written::Nameless(value) => value.into(),
+            Written::Named { name, value } => Self { name: Some(name), value },
+        }
+    }
+}
+
+impl From<String> for Secret {
+    fn from(value: String) -> Self {
+        Self { name: None, value }
+    }
 }
 
 /// A recorded request.
@@ -180,12 +211,12 @@ impl Vector {
                 self.load(&[], doorkeeper).or_else(|_| self.load(&self.secrets(), doorkeeper))
             }
             Doorkeeper::Recorded => self.load(&self.secrets(), doorkeeper),
-            Doorkeeper::Strict => self.load(&[NOBODYS.to_owned()], doorkeeper),
+            Doorkeeper::Strict => self.load(&[NOBODYS.to_owned().into()], doorkeeper),
             Doorkeeper::Open => self.load(&[], doorkeeper),
         }
     }
 
-    fn load(&self, secrets: &[String], doorkeeper: Doorkeeper) -> Result<Source, String> {
+    fn load(&self, secrets: &[Secret], doorkeeper: Doorkeeper) -> Result<Source, String> {
         let environment = Environment::default();
         let file = PathBuf::from(format!("{}.toml", self.provider));
         let text = self.toml(secrets, doorkeeper)?;
@@ -224,7 +255,7 @@ impl Vector {
     }
 
     /// The secrets of the vector. Where it has the keys or certificates that the sender publishes, those, to be pinned.
-    fn secrets(&self) -> Vec<String> {
+    fn secrets(&self) -> Vec<Secret> {
         let texts = |value: &Value| -> Vec<String> {
             match value {
                 Value::String(text) => vec![text.clone()],
@@ -235,8 +266,8 @@ impl Vector {
                 Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => Vec::new(),
             }
         };
-        let published: Vec<String> =
-            PUBLISHED.iter().filter_map(|name| self.settings.get(*name)).flat_map(texts).collect();
+        let settings = PUBLISHED.iter().filter_map(|name| self.settings.get(*name));
+        let published: Vec<Secret> = settings.flat_map(texts).map(Secret::from).collect();
         if published.is_empty() { self.secrets.clone() } else { published }
     }
 
@@ -254,9 +285,9 @@ impl Vector {
         settings
     }
 
-    fn toml(&self, secrets: &[String], doorkeeper: Doorkeeper) -> Result<String, String> {
+    fn toml(&self, secrets: &[Secret], doorkeeper: Doorkeeper) -> Result<String, String> {
         let (base, path, _) = self.request.url()?;
-        let secrets: Vec<String> = secrets.iter().map(|secret| format!("{{ value = {} }}", quoted(secret))).collect();
+        let secrets: Vec<String> = secrets.iter().map(Secret::toml).collect();
         let settings: Vec<String> = self
             .settings()
             .iter()
@@ -280,6 +311,13 @@ impl Vector {
             text.push_str("[[sources.vector.auth]]\nkind = \"none\"\n");
         }
         Ok(text)
+    }
+}
+
+impl Secret {
+    fn toml(&self) -> String {
+        let name = self.name.as_ref().map_or_else(String::new, |name| format!("name = {}, ", quoted(name)));
+        format!("{{ {name}value = {} }}", quoted(&self.value))
     }
 }
 
