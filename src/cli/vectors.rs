@@ -1,6 +1,6 @@
 //! Recorded requests, as files hold them (`docs/vectors.md`), and the source that each of them is for.
 
-use std::{collections::BTreeMap, fmt::Write as _, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, fmt::Write as _, path::PathBuf};
 
 use bytes::Bytes;
 use data_encoding::BASE64;
@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::documents::{CERTIFICATES, Documents, KEY_SET};
 use crate::{
     app,
     config::{self, Diagnostics, Environment},
@@ -16,12 +17,8 @@ use crate::{
     presets,
     stages::{
         answer::Answer,
-        json::Pointer,
         receive::{Client, Head, Received},
-        schemes::{
-            key_set::{Form, KeySet, Reading},
-            published::Published,
-        },
+        schemes::published::Published,
     },
 };
 
@@ -133,12 +130,6 @@ pub(super) enum Doorkeeper {
     Open,
 }
 
-/// A setting that only vectors have: the keys that the sender publishes (RFC 7517, section 5).
-const KEY_SET: &str = "jwks";
-
-/// Another: certificates that it publishes, in PEM, by the URLs they lie at.
-const CERTIFICATES: &str = "certs";
-
 /// These, and keys that are `secrets` here.
 const PUBLISHED: [&str; 4] = [KEY_SET, CERTIFICATES, "public_key_pem", "private_key"];
 
@@ -232,21 +223,7 @@ impl Vector {
 
     /// What the sender publishes, for a request that cannot be judged without.
     pub(super) fn published(&self, source: &Source, received: &Received) -> Published {
-        let mut published = Published::default();
-        for wanted in source.wants(received, received.at) {
-            let at_address = || self.settings.get(CERTIFICATES)?.get(wanted.errand.address.to_string())?.as_str();
-            let (document, form) = match self.settings.get(KEY_SET) {
-                Some(set) => (Some(set.to_string()), Form::Jwks),
-                None => (at_address().map(str::to_owned), wanted.reading.form),
-            };
-            let reading = Reading { form, at: Pointer::default(), ..wanted.reading.clone() };
-            let keys = document.map(|document| KeySet::read(&document.into(), &reading));
-            if let Some(Ok(keys)) = keys {
-                // What is recorded was made up some day, and need not have been good at the time of the request.
-                published.add(&wanted, Arc::new(keys.timeless()));
-            }
-        }
-        published
+        Documents::recorded(&self.settings).published(&source.wants(received, received.at)).0
     }
 
     /// Whether nothing is recorded that the sender could have proved itself with.
