@@ -115,14 +115,16 @@ fn without_keys_the_signature_is_not_judged_and_all_else_is() {
 
 #[test]
 fn what_no_key_could_make_right_is_refused_without_them() {
-    let sns = &SENDERS[0];
-    let mut unsigned = sns.bare();
-    unsigned["request"]["body"] = Value::from("{\"Type\":\"Notification\"}");
-    let report = sns.report(&unsigned, Vec::new());
+    let plaid = &SENDERS[3];
+    let mut unsigned = plaid.bare();
+    unsigned["request"]["headers"].as_object_mut().unwrap().retain(|name, _| name.eq_ignore_ascii_case("content-type"));
+    let report = plaid.report(&unsigned, Vec::new());
     assert_eq!(step(&report, "authenticate").reason, Some("auth_missing"), "{report}");
-    let mut event = sns.bare();
+    assert!(report.unjudged.is_none() && !report.answer.accepted, "{report}");
+    let mut event = plaid.bare();
     event["request"]["method"] = Value::from("GET");
-    assert!(!sns.report(&event, Vec::new()).to_string().contains("if the signature is right"));
+    let report = plaid.report(&event, Vec::new());
+    assert!(report.unjudged.is_some() && !report.to_string().contains("if the signature is right"), "{report}");
 }
 
 #[test]
