@@ -2,6 +2,9 @@
 //! source in the words of a configuration file, and recorded requests with what must become of them.
 #![expect(clippy::unwrap_used, reason = "tests may panic")]
 
+#[path = "support/recorded.rs"]
+mod recorded;
+
 use std::{collections::BTreeMap, path::Path};
 
 use bytes::Bytes;
@@ -12,17 +15,18 @@ use hooksieve::{
     gateway::source::{Entry, Source},
     secret::Secret,
     stages::{
-        receive::{Client, Head, Received},
+        receive::Received,
         schemes::{
             Strength,
             hmac::{Hash, Key},
         },
     },
 };
-use http::{HeaderMap, Uri};
-use jiff::Timestamp;
+use http::Uri;
 use serde::Deserialize;
 use serde_json::Value;
+
+use self::recorded::Request;
 
 #[derive(Deserialize)]
 struct Sender {
@@ -41,42 +45,6 @@ struct Vector {
     now: i64,
     expect: String,
     request: Request,
-}
-
-#[derive(Clone, Deserialize)]
-struct Request {
-    method: String,
-    url: String,
-    headers: BTreeMap<String, String>,
-    #[serde(default)]
-    body: String,
-    body_base64: Option<String>,
-}
-
-impl Request {
-    fn url(&self) -> Uri {
-        self.url.parse().unwrap()
-    }
-
-    fn received(&self, body: Bytes, now: i64) -> Received {
-        let url = self.url();
-        let headers = self.headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
-        let head = Head {
-            method: self.method.parse().unwrap(),
-            path: url.path().to_owned(),
-            query: url.query().map(str::to_owned),
-            headers: headers.collect::<HeaderMap>(),
-            client: Client { address: None, known: false },
-        };
-        Received { head, body, at: Timestamp::from_second(now).unwrap() }
-    }
-
-    fn body(&self) -> Bytes {
-        match &self.body_base64 {
-            Some(text) => BASE64.decode(text.as_bytes()).unwrap().into(),
-            None => self.body.clone().into(),
-        }
-    }
 }
 
 fn load(

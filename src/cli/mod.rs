@@ -20,6 +20,7 @@ mod admin;
 mod capture;
 mod check;
 mod demo;
+mod documents;
 pub mod explain;
 mod journal;
 mod presets;

@@ -2,6 +2,8 @@
 //!
 //! They never come near the gateway: what it takes is the public half, in the form in which its configuration has it.
 
+mod textbook;
+
 use std::{
     fs,
     io::Write as _,
@@ -46,7 +48,13 @@ enum Pair {
     /// PKCS #8, from which a pair is made for each form of signatures.
     Ecdsa(Zeroizing<Vec<u8>>),
     Ed25519(Ed25519KeyPair),
-    Rsa(Box<RsaKeyPair>),
+    Rsa(Box<Rsa>),
+}
+
+struct Rsa {
+    pair: RsaKeyPair,
+    /// The same in PKCS #1, for what ring does not do.
+    der: Zeroizing<Vec<u8>>,
 }
 
 impl std::fmt::Debug for PrivateKey {
@@ -63,16 +71,20 @@ impl PrivateKey {
     pub(super) fn from_pem(pem: &str) -> Result<Self, String> {
         let (label, der) = Document::from_pem(pem.trim()).map_err(|_| format!("it is not {WANTED}"))?;
         let der = Zeroizing::new(der.into_vec());
-        let rsa = |pair: RsaKeyPair| (pair.public().as_ref().to_vec(), Pair::Rsa(Box::new(pair)));
+        let rsa = |der: Zeroizing<Vec<u8>>| {
+            let pair = RsaKeyPair::from_der(&der).map_err(|error| error.to_string())?;
+            Ok((pair.public().as_ref().to_vec(), Pair::Rsa(Box::new(Rsa { pair, der }))))
+        };
         let (public, pair) = match label {
-            "RSA PRIVATE KEY" => RsaKeyPair::from_der(&der).map(rsa).map_err(|error| error.to_string())?,
+            "RSA PRIVATE KEY" => rsa(der)?,
             "PRIVATE KEY" => {
                 if let Ok(pair) = Ed25519KeyPair::from_pkcs8_maybe_unchecked(&der) {
                     (pair.public_key().as_ref().to_vec(), Pair::Ed25519(pair))
                 } else if let Ok(pair) = ecdsa(&der, Algorithm::EcdsaDer) {
                     (pair.public_key().as_ref().to_vec(), Pair::Ecdsa(der))
                 } else {
-                    RsaKeyPair::from_pkcs8(&der).map(rsa).map_err(|error| format!("it is not {WANTED} ({error})"))?
+                    let inner = textbook::unwrap(&der).map_err(|error| error.to_string()).and_then(rsa);
+                    inner.map_err(|error| format!("it is not {WANTED} ({error})"))?
                 }
             }
             label => return Err(format!("it is a PEM `{label}`, and not {WANTED}")),
@@ -151,16 +163,9 @@ impl Signer for PrivateKey {
                 Some(ecdsa(der, algorithm).ok()?.sign(&random, text).ok()?.as_ref().to_vec())
             }
             (Pair::Ed25519(pair), Algorithm::Ed25519) => Some(pair.sign(text).as_ref().to_vec()),
-            (Pair::Rsa(pair), Algorithm::Rsa(hash)) => {
-                let mut signature = vec![0; pair.public().modulus_len()];
-                pair.sign(padding(hash)?, &random, text, &mut signature).ok()?;
-                Some(signature)
-            }
-            (Pair::Rsa(pair), Algorithm::RsaPss(hash)) => {
-                let mut signature = vec![0; pair.public().modulus_len()];
-                pair.sign(pss(hash)?, &random, text, &mut signature).ok()?;
-                Some(signature)
-            }
+            (Pair::Rsa(key), Algorithm::Rsa(Hash::Sha1)) => textbook::sign(&key.der, text),
+            (Pair::Rsa(key), Algorithm::Rsa(hash)) => rsa(&key.pair, padding(hash)?, text),
+            (Pair::Rsa(key), Algorithm::RsaPss(hash)) => rsa(&key.pair, pss(hash)?, text),
             (Pair::Ecdsa(_) | Pair::Ed25519(_) | Pair::Rsa(_), _) => None,
         }
     }
@@ -174,6 +179,12 @@ fn ecdsa(der: &[u8], algorithm: Algorithm) -> Result<EcdsaKeyPair, ring::error::
         }
     };
     EcdsaKeyPair::from_pkcs8(signing, der, &SystemRandom::new())
+}
+
+fn rsa(pair: &RsaKeyPair, padding: &'static dyn RsaEncoding, text: &[u8]) -> Option<Vec<u8>> {
+    let mut signature = vec![0; pair.public().modulus_len()];
+    pair.sign(padding, &SystemRandom::new(), text, &mut signature).ok()?;
+    Some(signature)
 }
 
 /// ring makes no signatures with SHA-1.

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use data_encoding::HEXLOWER;
 use http::{HeaderName, header::CONTENT_TYPE};
 use jiff::Timestamp;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value};
 
 use crate::{
@@ -50,16 +51,14 @@ impl Sample {
         rules: &[(Rule, Option<Secret>)],
         event_type: Option<&str>,
     ) -> Result<Self, String> {
-        if rules.iter().any(|(rule, _)| wants_form(&rule.scheme)) {
-            let content_type = "application/x-www-form-urlencoded".to_owned();
-            return Ok(Self { body: "sample=${hex}".to_owned(), headers: vec![(CONTENT_TYPE, content_type)] });
-        }
+        let is_form = rules.iter().any(|(rule, _)| wants_form(&rule.scheme));
         let recognizer = &source.recognizer;
         // What is signed is made up by whoever signs, and what has a default need not be there.
         let is_signed = |selector: &Selector| {
             let has_default = selector.transforms.iter().any(|it| matches!(it, Transform::Default(_)));
             let mut signed = rules.iter().flat_map(|(rule, _)| selectors(&rule.scheme));
-            has_default || signed.any(|part| part.place == selector.place)
+            let is_listed = |part: &Selector| matches!(&selector.place, Place::Header(name) if part.lists_header(name));
+            has_default || signed.any(|part| part.place == selector.place || is_listed(part))
         };
         let mut sample = Self { body: String::new(), headers: Vec::new() };
         let mut event = Value::Object(Map::new());
@@ -73,6 +72,7 @@ impl Sample {
                     sample.headers.push((name.clone(), value));
                 }
                 Place::Json(pointer) => put(&mut event, pointer, Value::from(value))?,
+                Place::Form(name) if is_form && !is_signed(selector) => event[name.as_str()] = Value::from(value),
                 // A digest of the event differs when anything in it does.
                 Place::Raw(_) => put(&mut event, &Pointer::parse("/id").expect("a pointer"), Value::from(value))?,
                 Place::Body
@@ -95,6 +95,11 @@ impl Sample {
                 | Place::Whole(_) => {}
             }
         }
+        if is_form {
+            sample.headers.push((CONTENT_TYPE, "application/x-www-form-urlencoded".to_owned()));
+            sample.body = form(&source.envelope.form_json, &event);
+            return Ok(sample);
+        }
         if let Some(path) = &source.envelope.unwrap {
             let inner = std::mem::replace(&mut event, Value::Object(Map::new()));
             put(&mut event, &path.example(), inner)?;
@@ -110,6 +115,22 @@ impl Sample {
         sample.body = event.to_string();
         Ok(sample)
     }
+}
+
+/// An event as a form: as JSON in one of these fields, or with a field for each of its texts.
+fn form(fields: &[String], event: &Value) -> String {
+    let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+    let texts =
+        event.as_object().into_iter().flatten().filter_map(|(name, value)| Some((name.as_str(), value.as_str()?)));
+    let pairs: Vec<_> = match fields.first() {
+        Some(field) => vec![format!("{}={}", encode(field), encode(&event.to_string()))],
+        None => texts.map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect(),
+    };
+    if pairs.is_empty() {
+        return "sample=${hex}".to_owned();
+    }
+    // What is filled in at last is no text of the event's.
+    pairs.join("&").replace(&encode("${hex}"), "${hex}")
 }
 
 /// What a scheme looks at: the places of its credential, and the parts of its messages.
@@ -128,10 +149,10 @@ fn selectors(scheme: &Scheme) -> Vec<&Selector> {
 /// Whether it looks into a form, and into nothing else of the body.
 fn wants_form(scheme: &Scheme) -> bool {
     let selectors = selectors(scheme);
-    let is_form = |selector: &&&Selector| {
-        matches!(selector.place, Place::Form(_)) || selector.transforms.contains(&Transform::SortedForm)
+    let is_transformed = |selector: &&Selector| {
+        selector.transforms.iter().any(|it| matches!(it, Transform::PhpForm(_) | Transform::SortedForm))
     };
-    selectors.iter().any(|selector| is_form(&selector))
+    selectors.iter().any(|selector| matches!(selector.place, Place::Form(_)) || is_transformed(selector))
         && !selectors.iter().any(|it| matches!(it.place, Place::Json(_)))
 }
 

@@ -1,6 +1,6 @@
 //! Recorded requests, as files hold them (`docs/vectors.md`), and the source that each of them is for.
 
-use std::{collections::BTreeMap, fmt::Write as _, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, fmt::Write as _, path::PathBuf};
 
 use bytes::Bytes;
 use data_encoding::BASE64;
@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::documents::{CERTIFICATES, Documents, KEY_SET};
 use crate::{
     app,
     config::{self, Diagnostics, Environment},
@@ -16,12 +17,8 @@ use crate::{
     presets,
     stages::{
         answer::Answer,
-        json::Pointer,
         receive::{Client, Head, Received},
-        schemes::{
-            key_set::{Form, KeySet, Reading},
-            published::Published,
-        },
+        schemes::published::Published,
     },
 };
 
@@ -41,7 +38,7 @@ pub(super) struct Vector {
     pub(super) provider: String,
     scheme: Option<String>,
     #[serde(default)]
-    pub(super) secrets: Vec<String>,
+    secrets: Vec<Secret>,
     #[serde(default)]
     settings: BTreeMap<String, Value>,
     request: Request,
@@ -49,6 +46,37 @@ pub(super) struct Vector {
     now: f64,
     pub(super) expect: Expect,
     pub(super) reply: Option<Reply>,
+}
+
+/// A secret, which has a name where requests choose it by one.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(from = "Written")]
+struct Secret {
+    name: Option<String>,
+    value: String,
+}
+
+/// A secret as a file may have it.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Written {
+    Nameless(String),
+    Named { name: String, value: String },
+}
+
+impl From<Written> for Secret {
+    fn from(written: Written) -> Self {
+        match written {
+            Written::Nameless(value) => value.into(),
+            Written::Named { name, value } => Self { name: Some(name), value },
+        }
+    }
+}
+
+impl From<String> for Secret {
+    fn from(value: String) -> Self {
+        Self { name: None, value }
+    }
 }
 
 /// A recorded request.
@@ -101,12 +129,6 @@ pub(super) enum Doorkeeper {
     /// Anybody.
     Open,
 }
-
-/// A setting that only vectors have: the keys that the sender publishes (RFC 7517, section 5).
-const KEY_SET: &str = "jwks";
-
-/// Another: certificates that it publishes, in PEM, by the URLs they lie at.
-const CERTIFICATES: &str = "certs";
 
 /// These, and keys that are `secrets` here.
 const PUBLISHED: [&str; 4] = [KEY_SET, CERTIFICATES, "public_key_pem", "private_key"];
@@ -180,12 +202,12 @@ impl Vector {
                 self.load(&[], doorkeeper).or_else(|_| self.load(&self.secrets(), doorkeeper))
             }
             Doorkeeper::Recorded => self.load(&self.secrets(), doorkeeper),
-            Doorkeeper::Strict => self.load(&[NOBODYS.to_owned()], doorkeeper),
+            Doorkeeper::Strict => self.load(&[NOBODYS.to_owned().into()], doorkeeper),
             Doorkeeper::Open => self.load(&[], doorkeeper),
         }
     }
 
-    fn load(&self, secrets: &[String], doorkeeper: Doorkeeper) -> Result<Source, String> {
+    fn load(&self, secrets: &[Secret], doorkeeper: Doorkeeper) -> Result<Source, String> {
         let environment = Environment::default();
         let file = PathBuf::from(format!("{}.toml", self.provider));
         let text = self.toml(secrets, doorkeeper)?;
@@ -201,21 +223,7 @@ impl Vector {
 
     /// What the sender publishes, for a request that cannot be judged without.
     pub(super) fn published(&self, source: &Source, received: &Received) -> Published {
-        let mut published = Published::default();
-        for wanted in source.wants(received, received.at) {
-            let at_address = || self.settings.get(CERTIFICATES)?.get(wanted.errand.address.to_string())?.as_str();
-            let (document, form) = match self.settings.get(KEY_SET) {
-                Some(set) => (Some(set.to_string()), Form::Jwks),
-                None => (at_address().map(str::to_owned), wanted.reading.form),
-            };
-            let reading = Reading { form, at: Pointer::default(), ..wanted.reading.clone() };
-            let keys = document.map(|document| KeySet::read(&document.into(), &reading));
-            if let Some(Ok(keys)) = keys {
-                // What is recorded was made up some day, and need not have been good at the time of the request.
-                published.add(&wanted, Arc::new(keys.timeless()));
-            }
-        }
-        published
+        Documents::recorded(&self.settings).published(&source.wants(received, received.at)).0
     }
 
     /// Whether nothing is recorded that the sender could have proved itself with.
@@ -224,7 +232,7 @@ impl Vector {
     }
 
     /// The secrets of the vector. Where it has the keys or certificates that the sender publishes, those, to be pinned.
-    fn secrets(&self) -> Vec<String> {
+    fn secrets(&self) -> Vec<Secret> {
         let texts = |value: &Value| -> Vec<String> {
             match value {
                 Value::String(text) => vec![text.clone()],
@@ -235,8 +243,8 @@ impl Vector {
                 Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => Vec::new(),
             }
         };
-        let published: Vec<String> =
-            PUBLISHED.iter().filter_map(|name| self.settings.get(*name)).flat_map(texts).collect();
+        let settings = PUBLISHED.iter().filter_map(|name| self.settings.get(*name));
+        let published: Vec<Secret> = settings.flat_map(texts).map(Secret::from).collect();
         if published.is_empty() { self.secrets.clone() } else { published }
     }
 
@@ -254,9 +262,9 @@ impl Vector {
         settings
     }
 
-    fn toml(&self, secrets: &[String], doorkeeper: Doorkeeper) -> Result<String, String> {
+    fn toml(&self, secrets: &[Secret], doorkeeper: Doorkeeper) -> Result<String, String> {
         let (base, path, _) = self.request.url()?;
-        let secrets: Vec<String> = secrets.iter().map(|secret| format!("{{ value = {} }}", quoted(secret))).collect();
+        let secrets: Vec<String> = secrets.iter().map(Secret::toml).collect();
         let settings: Vec<String> = self
             .settings()
             .iter()
@@ -280,6 +288,13 @@ impl Vector {
             text.push_str("[[sources.vector.auth]]\nkind = \"none\"\n");
         }
         Ok(text)
+    }
+}
+
+impl Secret {
+    fn toml(&self) -> String {
+        let name = self.name.as_ref().map_or_else(String::new, |name| format!("name = {}, ", quoted(name)));
+        format!("{{ {name}value = {} }}", quoted(&self.value))
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use data_encoding::BASE64;
 use http::{
     HeaderMap, HeaderName, HeaderValue,
-    header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, COOKIE, HOST, PROXY_AUTHORIZATION, TE, TRAILER, UPGRADE},
+    header::{CONNECTION, CONTENT_TYPE},
 };
 use jiff::Timestamp;
 
@@ -20,6 +20,27 @@ use crate::{
 
 /// Characters of an event type that are told in a header.
 const EVENT_TYPE_CHARS: usize = 256;
+
+/// Of a connection (RFC 9110, section 7.6.1), of credentials, and of who the client is.
+const NEVER_PASS: [&str; 17] = [
+    "authorization",
+    "connection",
+    "content-length",
+    "cookie",
+    "expect",
+    "forwarded",
+    "host",
+    "http2-settings",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "x-real-ip",
+];
 
 /// How an upstream wants its requests.
 #[derive(Clone, Debug, Default)]
@@ -77,12 +98,11 @@ pub fn is_ours(name: &str) -> bool {
         || matches!(name.as_str(), "idempotency-key" | "traceparent")
 }
 
-/// Headers that belong to a connection or to somebody's credentials, and never pass, whatever the allow-list says.
+/// Headers that belong to a connection or to somebody's credentials, or that say who the client is, and never pass,
+/// whatever the allow-list says. Many applications read an underscore as a hyphen.
 pub fn never_passes(name: &HeaderName) -> bool {
-    [AUTHORIZATION, CONNECTION, COOKIE, HOST, PROXY_AUTHORIZATION, TE, TRAILER, UPGRADE].contains(name)
-        || matches!(name.as_str(), "content-length" | "transfer-encoding" | "keep-alive" | "proxy-connection")
-        || name.as_str().starts_with("x-forwarded-")
-        || is_ours(name.as_str())
+    let name = name.as_str().replace('_', "-");
+    NEVER_PASS.contains(&name.as_str()) || name.starts_with("x-forwarded-") || is_ours(&name)
 }
 
 impl Voucher {
@@ -142,5 +162,29 @@ impl Voucher {
             put("hooksieve-batch", &format!("{position}/{size}"));
         }
         put("traceparent", letter.traceparent);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn p_23_p_40_to_p_43_headers_that_never_pass() {
+        let name = |text: &str| text.parse::<HeaderName>().unwrap();
+        let others = ["webhook-id", "webhook_id", "webhook-signature", "hooksieve-verified", "hooksieve_verified"];
+        let others = others.into_iter().chain(["x-forwarded-for", "x_forwarded_for", "idempotency-key", "x-nominated"]);
+        let never: Vec<&str> = NEVER_PASS.into_iter().chain(others).chain(["x-api-key"]).collect();
+        let mut sent: HeaderMap =
+            never.iter().map(|text| (name(text), HeaderValue::from_static("from-outside"))).collect();
+        sent.insert("connection", HeaderValue::from_static("close, X-Nominated, webhook-id"));
+        sent.append("x-account", HeaderValue::from_static("one"));
+        sent.append("x-account", HeaderValue::from_static("two"));
+        let forward_headers = never.iter().copied().chain(["x-account"]).map(name).collect();
+        let voucher = Voucher { forward_headers, ..Voucher::default() };
+        let passing = voucher.passing(&sent, &[name("x-api-key")]);
+        let passing: Vec<_> = passing.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
+        assert_eq!(passing, [("x-account", "one"), ("x-account", "two")]);
+        assert!(Voucher::default().passing(&sent, &[]).is_empty(), "what is not listed does not pass");
     }
 }

@@ -31,7 +31,7 @@ pub(crate) struct Case {
     pub(crate) name: String,
     pub(crate) scheme: String,
     pub(crate) strength: Strength,
-    /// Every header that is left is needed, and every item of a header of items.
+    /// Every header and credential that is left is needed, and every item of a header of items.
     pub(crate) right: Received,
     /// The rules that apply to it.
     pub(crate) rules: Vec<(Rule, Option<Secret>)>,
@@ -65,6 +65,12 @@ impl Case {
         for name in names {
             let mut less = self.right.clone();
             less.head.headers.remove(&name);
+            if self.refusal(less.clone()).is_none() {
+                self.right = less;
+            }
+        }
+        for index in (0..Spot::all(self).len()).rev() {
+            let less = Spot::all(self)[index].without(&self.right);
             if self.refusal(less.clone()).is_none() {
                 self.right = less;
             }

@@ -3,8 +3,8 @@
 //!
 //! - *body*: every byte another, where the whole body is bound. Where a part of it is, every byte that changes a signed
 //!   text. One byte less and one more: at both ends and at every brace, bracket, quote, comma, colon and blank.
-//! - *signature*: every byte of the credential another. Headers, and items of headers, that the proof does not need are
-//!   taken away first.
+//! - *signature*: every byte of the credential another. Headers, items of headers, and further credentials that the
+//!   proof does not need are taken away first.
 //! - *truncation*: every beginning of the credential.
 //! - *twice*: the credential again, or another header that is signed, which is ambiguous.
 //! - *missing*: no credential.
@@ -18,6 +18,8 @@
 
 mod case;
 mod recorded;
+#[path = "../support/recorded.rs"]
+mod request;
 mod spot;
 
 use std::{
@@ -127,10 +129,7 @@ fn every_scheme_is_recorded(vectors: &[Vector]) {
     for (id, text) in presets::all() {
         let preset = config::read_preset(id, text).0.unwrap();
         let default = preset.default_scheme.as_ref().map(|name| name.value.as_str());
-        // The secrets of a vector have no names, so what a request chooses by name is proved in `tests/schemes.rs`.
-        let asks = |rules: &[config::raw::auth::Rule]| {
-            rules.iter().any(|rule| rule.kind.value != Kind::None && rule.key.chosen_by.is_none())
-        };
+        let asks = |rules: &[config::raw::auth::Rule]| rules.iter().any(|rule| rule.kind.value != Kind::None);
         let schemes = preset.schemes.entries.iter().filter(|(_, it)| asks(&it.auth)).map(|(name, _)| name.as_str());
         let mut names: Vec<&str> = schemes.collect();
         if asks(&preset.auth) {

@@ -2,17 +2,15 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use bytes::Bytes;
-use data_encoding::BASE64;
 use hooksieve::{
     app,
     config::{Environment, compile::Compiled},
-    stages::receive::{Client, Head, Received},
+    stages::receive::Received,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Uri};
-use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
+
+use super::request::Request;
 
 #[derive(Deserialize)]
 struct File {
@@ -26,7 +24,7 @@ pub(crate) struct Vector {
     pub(crate) name: String,
     pub(crate) provider: String,
     pub(crate) scheme: Option<String>,
-    secrets: Vec<String>,
+    secrets: Vec<Secret>,
     #[serde(default)]
     settings: BTreeMap<String, Value>,
     request: Request,
@@ -34,18 +32,13 @@ pub(crate) struct Vector {
     expect: String,
 }
 
+/// A secret, with the name that a request may choose it by.
 #[derive(Deserialize)]
-struct Request {
-    method: String,
-    url: String,
-    headers: BTreeMap<String, Value>,
-    #[serde(default)]
-    body: String,
-    body_base64: Option<String>,
+#[serde(untagged)]
+enum Secret {
+    Nameless(String),
+    Named { name: String, value: String },
 }
-
-/// Requests with a second signature, of somebody else's, that is not looked at: by sender and name.
-const OF_TWO: [(&str, &str); 1] = [("mailgun", "parent_accept")];
 
 /// All that must be accepted, in the order of their senders.
 pub(crate) fn accepted() -> Vec<Vector> {
@@ -53,9 +46,7 @@ pub(crate) fn accepted() -> Vec<Vector> {
     let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     let read = |file| serde_json::from_str::<File>(&fs::read_to_string(file).unwrap()).unwrap().vectors;
-    let is_whole =
-        |vector: &Vector| !OF_TWO.iter().any(|(sender, name)| *sender == vector.provider && *name == vector.name);
-    files.into_iter().flat_map(read).filter(|vector| vector.expect == "accept").filter(is_whole).collect()
+    files.into_iter().flat_map(read).filter(|vector| vector.expect == "accept").collect()
 }
 
 impl Vector {
@@ -70,15 +61,21 @@ impl Vector {
         if let Some(keys) = published("jwks").and_then(|set| set.get("keys")?.as_array()) {
             return keys.iter().map(Value::to_string).collect();
         }
-        let Some(certificates) = published("certs").and_then(Value::as_object) else { return self.secrets.clone() };
+        let Some(certificates) = published("certs").and_then(Value::as_object) else {
+            return self.secrets.iter().map(|secret| secret.value().to_owned()).collect();
+        };
         certificates.values().filter_map(|text| text.as_str().map(str::to_owned)).collect()
     }
 
-    /// The source with these secrets; nothing where they cannot be used.
+    /// The source with these secrets, under the names of its own; nothing where they cannot be used.
     pub(crate) fn compile(&self, secrets: &[String]) -> Option<Compiled> {
-        let url: Uri = self.request.url.parse().unwrap();
-        let secrets: Vec<_> =
-            secrets.iter().map(|secret| format!("{{ value = {} }}", Value::from(&**secret))).collect();
+        let url = self.request.url();
+        let secret = |(index, value): (usize, &String)| {
+            let name = self.secrets.get(index).and_then(Secret::name);
+            let name = name.map_or_else(String::new, |name| format!("name = {}, ", Value::from(name)));
+            format!("{{ {name}value = {} }}", Value::from(&**value))
+        };
+        let secrets: Vec<_> = secrets.iter().enumerate().map(secret).collect();
         let settings = self.settings.iter().filter(|(name, _)| !["jwks", "certs"].contains(&name.as_str()));
         let settings: Vec<_> = settings.map(|(name, value)| format!("{name} = {value}")).collect();
         let text = format!(
@@ -99,25 +96,21 @@ impl Vector {
 
     /// The request as it came in.
     pub(crate) fn received(&self) -> Received {
-        let url: Uri = self.request.url.parse().unwrap();
-        let mut headers = HeaderMap::new();
-        for (name, lines) in &self.request.headers {
-            for line in lines.as_array().map_or_else(|| std::slice::from_ref(lines), Vec::as_slice) {
-                let name: HeaderName = name.parse().unwrap();
-                headers.append(name, HeaderValue::from_bytes(line.as_str().unwrap().as_bytes()).unwrap());
-            }
+        self.request.received(self.request.body(), self.now)
+    }
+}
+
+impl Secret {
+    fn name(&self) -> Option<&str> {
+        match self {
+            Self::Nameless(_) => None,
+            Self::Named { name, .. } => Some(name),
         }
-        let body = match &self.request.body_base64 {
-            Some(text) => BASE64.decode(text.as_bytes()).unwrap().into(),
-            None => Bytes::from(self.request.body.clone()),
-        };
-        let head = Head {
-            method: self.request.method.parse().unwrap(),
-            path: url.path().to_owned(),
-            query: url.query().map(str::to_owned),
-            headers,
-            client: Client { address: None, known: false },
-        };
-        Received { head, body, at: Timestamp::from_second(self.now).unwrap() }
+    }
+
+    fn value(&self) -> &str {
+        match self {
+            Self::Nameless(value) | Self::Named { value, .. } => value,
+        }
     }
 }

@@ -47,6 +47,7 @@ impl Spot {
             }
         }
         spots.dedup();
+        spots.retain(|spot| !matches!(spot, Self::Query(from, to) | Self::Body(from, to) if from == to));
         spots
     }
 

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Capture, Wanted, number, origin, received, several};
+use super::{Capture, Documents, Wanted, number, origin, received, several};
 
 #[derive(Debug, Deserialize)]
 struct Archive {
@@ -75,7 +75,8 @@ pub(super) fn read(json: Value, wanted: Wanted<'_>) -> Result<Capture, String> {
     let headers = headers.map(|field| (field.name, field.value.into_bytes()));
     let target = url.path_and_query().map_or("/", |target| target.as_str());
     let request = received(&method, target, headers, Bytes::from(body))?;
-    Ok(Capture { form: "an HTTP Archive", request, at, origin: origin(&url), remarks })
+    let (form, documents) = ("an HTTP Archive", Documents::default());
+    Ok(Capture { form, request, at, origin: origin(&url), documents, remarks })
 }
 
 fn choose(entries: &[Entry], wanted: Wanted<'_>) -> Result<usize, String> {

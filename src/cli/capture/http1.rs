@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use httparse::{EMPTY_HEADER, Request, Status, parse_chunk_size};
 
-use super::{Capture, FORMS, received};
+use super::{Capture, Documents, FORMS, received};
 
 /// As many headers as the gateway itself takes.
 const HEADERS_MAX: usize = 128;
@@ -41,7 +41,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Capture, String> {
     let (origin, target) = split_target(request.path.unwrap_or_default());
     let headers = headers().map(|header| (header.name.to_owned(), header.value.to_vec()));
     let request = received(request.method.unwrap_or_default(), target, headers, Bytes::from(body))?;
-    Ok(Capture { form: "raw HTTP/1.1", request, at: None, origin, remarks })
+    Ok(Capture { form: "raw HTTP/1.1", request, at: None, origin, documents: Documents::default(), remarks })
 }
 
 fn has_end_of_head(bytes: &[u8]) -> bool {

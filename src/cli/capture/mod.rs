@@ -6,13 +6,15 @@
 mod har;
 mod http1;
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::vectors;
+use super::{documents::Documents, vectors};
 use crate::stages::receive::{Client, Head, Received};
 
 /// A request, and what is known of its capture.
@@ -26,6 +28,8 @@ pub(super) struct Capture {
     pub(super) at: Option<Timestamp>,
     /// What stood before the path, where the capture has whole URLs.
     pub(super) origin: Option<String>,
+    /// What the sender published, where that is recorded beside the request.
+    pub(super) documents: Documents,
     /// What may not be as it was on the wire.
     pub(super) remarks: Vec<String>,
 }
@@ -55,12 +59,14 @@ impl Capture {
 const FORMS: &str = "a request is raw HTTP/1.1 (`POST /path HTTP/1.1`, headers, an empty line, the body), an HTTP Archive \
                      (.har), or a vector with `request` and `now`";
 
-/// A recorded vector, of which only the request matters: the configuration says the rest.
+/// A recorded vector, of which the request matters, and what its sender published: the configuration says the rest.
 #[derive(Debug, Deserialize)]
 struct Recorded {
     name: Option<String>,
     request: vectors::Request,
     now: Option<f64>,
+    #[serde(default)]
+    settings: BTreeMap<String, Value>,
 }
 
 fn vector(json: Value, wanted: Wanted<'_>) -> Result<Capture, String> {
@@ -84,12 +90,13 @@ fn vector(json: Value, wanted: Wanted<'_>) -> Result<Capture, String> {
         None => (names.len() == 1).then_some(0),
     };
     let index = chosen.ok_or_else(|| several(&names))?;
-    let Recorded { request, now, .. } = recorded.into_iter().nth(index).expect("it was counted");
+    let Recorded { request, now, settings, .. } = recorded.into_iter().nth(index).expect("it was counted");
     let at = now.map(vectors::time).transpose()?;
     let (origin, ..) = request.url()?;
     let origin = Some(origin.to_owned());
     let request = request.received(at.unwrap_or_default())?;
-    Ok(Capture { form: "a vector", request, at, origin, remarks: Vec::new() })
+    let documents = Documents::recorded(&settings);
+    Ok(Capture { form: "a vector", request, at, origin, documents, remarks: Vec::new() })
 }
 
 /// The index that a number from 1 stands for.

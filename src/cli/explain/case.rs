@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use crate::{
     app,
+    cli::documents::Documents,
     clock::{Clock, SystemClock},
     config::{
         At, Configuration, Diagnostics, Environment, Key, Origin,
@@ -64,6 +65,8 @@ pub(super) struct Known {
 
 /// Tries cases.
 pub(super) struct Bench<'a> {
+    /// The keys at hand that senders publish.
+    documents: &'a Documents,
     configuration: Configuration,
     environment: &'a Environment,
     root: &'a Path,
@@ -143,6 +146,7 @@ impl Case {
             rule.when.0.clear();
             rule.require.0.clear();
             rule.secrets.0.clear();
+            rule.keys = None;
         }
         source.require_headers.clear();
         source.allow_unauthenticated.value = true;
@@ -152,9 +156,14 @@ impl Case {
 
 impl<'a> Bench<'a> {
     /// A bench for the sources of a configuration that was read without errors.
-    pub(super) fn new(mut configuration: Configuration, environment: &'a Environment, root: &'a Path) -> Self {
+    pub(super) fn new(
+        mut configuration: Configuration,
+        environment: &'a Environment,
+        root: &'a Path,
+        documents: &'a Documents,
+    ) -> Self {
         configuration.diagnostics = Diagnostics::default();
-        Self { configuration, environment, root, compiled: None }
+        Self { documents, configuration, environment, root, compiled: None }
     }
 
     /// How things are with the source `name`. Nothing when there is none, or a secret cannot be fetched.
@@ -195,8 +204,10 @@ impl<'a> Bench<'a> {
 
     /// What is made of a case, and with which secret.
     pub(super) fn judge(&mut self, case: &Case) -> (Standing, Option<String>) {
+        let documents = self.documents;
         let Some(source) = self.source(case) else { return (Standing::Refused, None) };
-        match source.enter(case.request.clone(), case.now) {
+        let (published, _) = documents.published(&source.wants(&case.request, case.now));
+        match source.enter_with(case.request.clone(), &published, case.now) {
             Entry::Admitted(authentic, _) => (Standing::Admitted, Some(authentic.key().to_string())),
             Entry::Greeted(_) => (Standing::Admitted, None),
             Entry::Refused(Refusal::TimestampFuture | Refusal::TimestampStale, _) => (Standing::Untimely, None),

@@ -4,7 +4,9 @@
 //! the request would be authentic. It prints names, lengths and counts; never a secret, a computed signature or a body.
 
 mod case;
+mod happened;
 mod hypotheses;
+mod keys;
 mod look;
 mod page;
 mod report;
@@ -15,6 +17,7 @@ mod walk;
 use std::{
     fs,
     io::{self, Read as _},
+    net::IpAddr,
     path::{Path, PathBuf},
 };
 
@@ -24,20 +27,24 @@ use jiff::Timestamp;
 pub use self::page::reference;
 use self::{
     case::{Bench, Case, Known},
+    keys::Fetched,
     report::Report,
+    search::Search,
     walk::Walk,
 };
 use super::{
     ConfigFile, Format, NO, USAGE,
     capture::{Capture, Wanted},
-    complain, read, usage,
+    complain,
+    documents::Documents,
+    read, usage,
 };
 use crate::{
     app,
     clock::{Clock as _, SystemClock},
     config::{Environment, compile::Compiled, raw::auth::Kind},
     gateway::source::Entry,
-    stages::receive::Received,
+    stages::receive::{Client, Received},
 };
 
 /// What `explain` can be told.
@@ -56,6 +63,12 @@ pub(super) struct Options {
     /// When it came: an RFC 3339 time or seconds since 1970; without it what the capture says, or else now
     #[arg(long, value_name = "TIME", value_parser = moment)]
     now: Option<Timestamp>,
+    /// A document of keys that the sender publishes, as it was fetched: `explain` fetches nothing. May be given again
+    #[arg(long, value_name = "FILE")]
+    keys: Vec<PathBuf>,
+    /// The client's address, for the source's list of those that may send (`allow`)
+    #[arg(long, value_name = "ADDRESS")]
+    client: Option<IpAddr>,
     /// How the result is printed
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
@@ -104,17 +117,27 @@ impl Options {
             .map_err(|problem| format!("{} cannot be read: {problem}", self.request.display()))?;
         let (now, said) = self.moment(&capture);
         capture.request.at = now;
+        capture.request.head.client = Client { address: self.client, known: self.client.is_some() };
+        let documents = if self.keys.is_empty() { capture.documents } else { Documents::of_files(&self.keys)? };
+        let fetched = Fetched::of(source, &capture.request, now, &documents);
 
         let gone = "the secrets cannot be fetched a second time";
-        let workplace = Workplace { file: &self.file.config, text, environment, name: &self.source };
+        let workplace =
+            Workplace { file: &self.file.config, text, environment, name: &self.source, documents: &documents };
         let (mut bench, case, mut known) = workplace.bench(&capture.request, now).ok_or(gone)?;
         known.origin.clone_from(&capture.origin);
         known.signed_at = look::signed_at(&sender.rules, &capture.request, &source.greeter.public_url);
-        let is_handshake =
-            matches!(source.enter(capture.request.clone(), now), Entry::Denied(..) | Entry::Refused(_, None));
-        let search = search::search(&mut bench, &case.bare(is_handshake), &known, is_handshake);
-        let open = bench.source(&case.let_in());
-        let (steps, answer) = Walk { source, sender, open, request: &capture.request, now }.steps();
+        let entry = source.enter_with(capture.request.clone(), &fetched.published, now);
+        let is_handshake = matches!(entry, Entry::Denied(..) | Entry::Refused(_, None));
+        let unjudged = fetched.unjudged(&entry);
+        let search = if fetched.can_verify(&sender.rules, &source.greeter.public_url) {
+            search::search(&mut bench, &case.bare(is_handshake), &known, is_handshake)
+        } else {
+            Search::default()
+        };
+        let (open, is_judged) = (bench.source(&case.let_in()), unjudged.is_none());
+        let walk = Walk { source, sender, open, request: &capture.request, fetched: &fetched, is_judged, now };
+        let (steps, answer) = walk.steps(entry);
         let head = &capture.request.head;
         Ok(Report {
             source: self.source.clone(),
@@ -123,6 +146,7 @@ impl Options {
             remarks: capture.remarks,
             steps,
             answer,
+            unjudged,
             search,
         })
     }
@@ -155,18 +179,19 @@ struct Workplace<'a> {
     text: &'a str,
     environment: &'a Environment,
     name: &'a str,
+    documents: &'a Documents,
 }
 
 impl<'a> Workplace<'a> {
     /// The bench, how things are, and what is known besides.
     fn bench(self, request: &Received, now: Timestamp) -> Option<(Bench<'a>, Case, Known)> {
-        let Self { file, text, environment, name } = self;
+        let Self { file, text, environment, name, documents } = self;
         let mut configuration = app::configuration(file, text, environment);
         let raw = configuration.raw.take()?;
         let provider = raw.sources.entries.get(name)?.provider.as_ref();
         let preset = provider.and_then(|id| configuration.presets.get(id.as_str()));
         let schemes: Vec<String> = preset.iter().flat_map(|preset| preset.schemes.entries.keys().cloned()).collect();
-        let bench = Bench::new(configuration, environment, app::root(file));
+        let bench = Bench::new(configuration, environment, app::root(file), documents);
         let (case, mut known) = bench.case(name, raw, request, now)?;
         let other = |scheme: String| Some((scheme.clone(), self.with_scheme(&bench, &scheme, request, now)?));
         known.schemes = schemes.into_iter().filter_map(other).collect();

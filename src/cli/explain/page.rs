@@ -14,8 +14,9 @@ mistake made it fail. It works offline: it sends nothing, asks nobody, and chang
     hooksieve explain acme --request captured.http
     hooksieve explain acme --request session.har --entry 3 --format json
     hooksieve explain acme --request captured.http --now 2026-11-21T12:00:00Z
+    hooksieve explain acme --request captured.http --keys keys.json --client 203.0.113.9
 
-It ends with 0 when the request is accepted, 1 when it is refused, 2 when it cannot be read or the configuration is wrong.
+It ends with 0 when the request is accepted, 1 when it is refused or its signature cannot be judged, 2 when it cannot be read or the configuration is wrong.
 What it prints are names, lengths and counts, event types, and what to change: never a secret, never a computed signature
 or a part of one, never a body, so that the output may be pasted into a ticket.
 
@@ -29,11 +30,17 @@ A signature is over bytes, so the capture must have the bytes that were sent.
 - **An HTTP Archive** (`.har`) from a debugging proxy. It holds the body as text, so line ends and bytes that are no UTF-8
   may have changed; `encoding: base64` keeps them. Of several requests the one that was posted to the source's path is
   taken; `--entry` picks another.
-- **A vector** in the form of `tests/vectors/`: `request` with `method`, `url`, `headers` and `body` or `body_base64`, and
-  `now`.
+- **A vector** in the form of `tests/vectors/`: `request` with `method`, `url`, `headers` and `body` or `body_base64`,
+  `now`, and the keys that the sender publishes, if they are recorded (`jwks`, `certs` in `settings`).
 
 The time it is judged at is `--now`, or the time of the capture where it has one, or now. A request that was captured an
 hour ago is stale; `explain` says so, and whether the signature is right apart from that.
+
+Where the sender publishes its keys, `explain` says which document the gateway would fetch and which key of it the request
+names, and fetches nothing itself. Fetch it, as the line that is printed does, and say `--keys FILE`; several files are
+several documents. Without them everything but the signature is judged, and it is said that the signature was not.
+
+A capture does not say where it came from. `--client ADDRESS` does, for sources with a list of addresses (`allow`).
 
 ## Read what it says
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::search::Search;
+use super::{keys::Unjudged, search::Search};
 use crate::stages::words::Refusal;
 
 /// Everything about one request.
@@ -22,6 +22,9 @@ pub(super) struct Report {
     pub(super) steps: Vec<Step>,
     /// What the sender is answered, as far as that can be said.
     pub(super) answer: Answered,
+    /// What could not be judged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) unjudged: Option<Unjudged>,
     /// Which mistake would explain a failure to authenticate.
     #[serde(flatten)]
     pub(super) search: Search,
@@ -112,16 +115,32 @@ impl fmt::Display for Report {
                 paragraph(f, &" ".repeat(MARGIN), note, MARGIN + 2)?;
             }
         }
-        let accepted = if self.answer.accepted { "accepted" } else { "refused" };
-        writeln!(f, "{:<13} {} {accepted}", "answer", self.answer.status)?;
+        let Answered { status, accepted } = self.answer;
+        let accepted = match &self.unjudged {
+            None if accepted => "accepted",
+            Some(_) if self.is_passed() => "if the signature is right",
+            None | Some(_) => "refused",
+        };
+        writeln!(f, "{:<13} {status} {accepted}", "answer")?;
         if self.steps.iter().any(|step| step.hypothetical) {
             writeln!(f, "\nIn brackets: what the step would have said.")?;
+        }
+        if let Some(Unjudged { what, remedies }) = &self.unjudged {
+            writeln!(f)?;
+            paragraph(f, "Not judged: ", &format!("{what}:"), 12)?;
+            // Not in a paragraph, so that a line can be taken as it is.
+            remedies.iter().try_for_each(|remedy| writeln!(f, "  {remedy}"))?;
         }
         self.causes(f)
     }
 }
 
 impl Report {
+    /// Whether no step has refused the request.
+    fn is_passed(&self) -> bool {
+        self.steps.iter().all(|step| step.outcome != Outcome::Refused)
+    }
+
     fn causes(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Search { causes, tried } = &self.search;
         for (index, cause) in causes.iter().enumerate() {
@@ -135,8 +154,8 @@ impl Report {
         if causes.is_empty() && *tried > 0 {
             writeln!(f)?;
             let text = format!(
-                "No common mistake explains it: {tried} were tried, alone and in pairs. Most likely the secret is that of \
-                 another endpoint or account at the sender, or the body was changed in a way that cannot be undone. \
+                "No common mistake explains it: {tried} were tried, alone and in pairs. Most likely the secret, or a \
+                 setting that is signed, is that of another endpoint or account at the sender, or the body was changed in a way that cannot be undone. \
                  docs/debugging.md says what was tried and what else to look at."
             );
             paragraph(f, "Cause: ", &text, 7)?;

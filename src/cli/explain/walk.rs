@@ -7,6 +7,8 @@ use http::StatusCode;
 use jiff::Timestamp;
 
 use super::{
+    happened,
+    keys::Fetched,
     look,
     report::{Answered, Outcome, Step},
 };
@@ -41,42 +43,40 @@ pub(super) struct Walk<'a> {
     pub(super) open: Option<&'a Source>,
     /// The request.
     pub(super) request: &'a Received,
+    /// The keys at hand that the sender publishes.
+    pub(super) fetched: &'a Fetched<'a>,
+    /// Whether nothing else was needed to judge it.
+    pub(super) is_judged: bool,
     /// The time.
     pub(super) now: Timestamp,
 }
 
 impl Walk<'_> {
-    /// All steps, and the answer.
-    pub(super) fn steps(&self) -> (Vec<Step>, Answered) {
-        let mut path = Path { steps: Vec::new(), refusal: None };
+    /// All steps, and the answer, of a request that was entered so.
+    pub(super) fn steps(&self, entry: Entry) -> (Vec<Step>, Answered) {
+        let mut path = Path { steps: Vec::new(), refusal: None, greeted: None };
         path.add(self.route());
         path.add(self.admit());
         path.add(self.receive());
-        let entry = self.source.enter(self.request.clone(), self.now);
         path.add(self.authenticate(&entry));
-        let (greeted, denied) = match &entry {
-            Entry::Greeted(welcome) => (Some(welcome.answer.status), None),
-            Entry::Denied(refusal, answer) => (None, Some((*refusal, answer.status))),
-            Entry::Admitted(..) | Entry::Refused(..) => (None, None),
+        let denied = match &entry {
+            Entry::Denied(refusal, answer) => Some((*refusal, answer.status)),
+            Entry::Admitted(..) | Entry::Greeted(_) | Entry::Refused(..) => None,
         };
         let admitted = match entry {
             Entry::Admitted(authentic, _) => Some(authentic),
-            Entry::Denied(..) | Entry::Greeted(_) | Entry::Refused(_, None) => None,
+            Entry::Greeted(welcome) => {
+                path.greet(welcome.answer.status);
+                None
+            }
+            Entry::Denied(..) | Entry::Refused(_, None) => None,
             Entry::Refused(_, Some(_)) => self.let_in(&mut path),
         };
-        let verdicts = if let Some(authentic) = admitted {
+        let verdicts = admitted.map_or_else(Vec::new, |authentic| {
             path.add(Step::passed("greet", ["it is no handshake".to_owned()]));
             self.judge(&authentic, &mut path)
-        } else {
-            if greeted.is_some() {
-                path.add(Step {
-                    outcome: Outcome::Answered,
-                    ..Step::passed("greet", ["it is a handshake, and is answered here".to_owned()])
-                });
-            }
-            Vec::new()
-        };
-        let status = match (path.refusal, greeted) {
+        });
+        let status = match (path.refusal, path.greeted) {
             (Some(refusal), _) => match denied.filter(|(why, _)| *why == refusal) {
                 Some((_, status)) => status,
                 None => self.source.refuse(refusal, None).status,
@@ -84,7 +84,8 @@ impl Walk<'_> {
             (None, Some(status)) => status,
             (None, None) => self.source.answers.conclude(&verdicts, None).status,
         };
-        (path.steps, answered(status))
+        let accepted = self.is_judged && status.is_success();
+        (path.steps, Answered { status: status.as_u16(), accepted })
     }
 
     fn route(&self) -> Step {
@@ -105,12 +106,20 @@ impl Walk<'_> {
     }
 
     fn admit(&self) -> Step {
-        let networks = self.source.allow.len();
+        let (networks, client) = (self.source.allow.len(), &self.request.head.client);
         if networks == 0 {
             return Step::passed("admit", ["the source has no list of addresses".to_owned()]);
         }
-        let note = format!("the source takes {networks} networks, and a capture does not say where it came from");
-        Step { outcome: Outcome::Unknown, ..Step::passed("admit", [note]) }
+        let listed = format!("networks on the source's list: {networks}");
+        let Some(address) = client.address else {
+            let unsaid = "not judged: a capture does not say where it came from; `--client ADDRESS` does".to_owned();
+            return Step { outcome: Outcome::Unknown, ..Step::passed("admit", [listed, unsaid]) };
+        };
+        if self.source.admits(client) {
+            Step::passed("admit", [listed, format!("{address} is in one of them")])
+        } else {
+            Step::refused("admit", Refusal::Address, [listed, format!("{address} is in none of them")])
+        }
     }
 
     fn receive(&self) -> Step {
@@ -128,8 +137,9 @@ impl Walk<'_> {
         if let Entry::Denied(refusal, _) | Entry::Refused(refusal, None) = entry {
             return Step::refused("greet", *refusal, ["it is a handshake, and is not as it should be".to_owned()]);
         }
-        let mut notes = look::rules(&self.sender.rules, self.request, &self.source.greeter.public_url, self.now);
-        match self.source.authenticator.admit(self.request.clone(), self.now) {
+        let mut notes =
+            look::rules(&self.sender.rules, self.request, &self.source.greeter.public_url, self.fetched, self.now);
+        match self.source.authenticator.admit_with(self.request.clone(), &self.fetched.published, self.now) {
             Ok((authentic, _)) => {
                 let (key, strength) = (authentic.key(), authentic.strength().as_str());
                 notes.push(format!("proved with the secret {key:?}; of the body is bound: {strength}"));
@@ -138,6 +148,7 @@ impl Walk<'_> {
             Err(_) if matches!(entry, Entry::Greeted(_)) => {
                 Step::passed("authenticate", ["not asked for: this handshake is answered without it".to_owned()])
             }
+            Err(_) if !self.is_judged => Step { outcome: Outcome::Unknown, ..Step::passed("authenticate", notes) },
             Err(rejection) => {
                 let Looked { tokens, secrets_tried, .. } = rejection.looked;
                 notes.push(format!("signatures or tokens in it: {tokens}; compared with secrets: {secrets_tried}"));
@@ -150,11 +161,8 @@ impl Walk<'_> {
     fn let_in(&self, path: &mut Path) -> Option<Authentic> {
         match self.open?.enter(self.request.clone(), self.now) {
             Entry::Admitted(authentic, _) => Some(authentic),
-            Entry::Greeted(_) => {
-                path.add(Step {
-                    outcome: Outcome::Answered,
-                    ..Step::passed("greet", ["it is a handshake".to_owned()])
-                });
+            Entry::Greeted(welcome) => {
+                path.greet(welcome.answer.status);
                 None
             }
             Entry::Denied(refusal, _) | Entry::Refused(refusal, _) => {
@@ -215,7 +223,7 @@ impl Walk<'_> {
 
     fn recognize(&self, batch: &Batch) -> Step {
         let recognizer = &self.source.recognizer;
-        let (mut types, mut without_identity) = (BTreeMap::<String, usize>::new(), 0);
+        let (mut types, mut without_identity, mut times) = (BTreeMap::<String, usize>::new(), 0, Vec::new());
         for event in batch.events() {
             let unparsed = OnceLock::new();
             let facts = Facts { event: Some(event.value()), ..Facts::of(self.request, "", &unparsed) };
@@ -223,6 +231,7 @@ impl Walk<'_> {
                 recognizer.event_type(&facts).map_or_else(|| "no type".to_owned(), |known| format!("{:?}", known.sent));
             *types.entry(name).or_default() += 1;
             without_identity += usize::from(recognizer.identity(&facts).is_none());
+            times.extend(recognizer.time.as_ref().map(|selector| happened::time(selector, &facts)));
         }
         let mut notes: Vec<_> =
             types.iter().take(EVENTS_MAX).map(|(name, count)| format!("type: {name}, events: {count}")).collect();
@@ -233,6 +242,7 @@ impl Walk<'_> {
         } else {
             format!("identity: {names}; events without it: {without_identity}")
         });
+        notes.extend(recognizer.time.as_ref().map(|selector| happened::note(selector, &times, self.now)));
         Step::passed("recognize", notes)
     }
 
@@ -275,10 +285,11 @@ impl Walk<'_> {
     }
 }
 
-/// The steps so far, and what refused the request, if anything did.
+/// The steps so far, what refused the request, if anything did, and what it is answered as a handshake.
 struct Path {
     steps: Vec<Step>,
     refusal: Option<Refusal>,
+    greeted: Option<StatusCode>,
 }
 
 impl Path {
@@ -289,12 +300,14 @@ impl Path {
         }
         self.steps.push(step);
     }
+
+    fn greet(&mut self, status: StatusCode) {
+        let step = Step::passed("greet", ["it is a handshake, and is answered here".to_owned()]);
+        self.add(Step { outcome: Outcome::Answered, ..step });
+        self.greeted = Some(status);
+    }
 }
 
 fn unknown(step: &'static str, what: &str) -> Step {
     Step { outcome: Outcome::Unknown, ..Step::passed(step, [format!("{what} is known to the running gateway alone")]) }
-}
-
-fn answered(status: StatusCode) -> Answered {
-    Answered { status: status.as_u16(), accepted: status.is_success() }
 }

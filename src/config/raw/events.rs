@@ -31,7 +31,7 @@ table! {
         /// What makes it the same event when it comes again: all of these must be there. A list of lists: the first of which
         /// all are there.
         id: Identities = "[]",
-        /// When it happened.
+        /// When it happened: `hooksieve explain` says how old events are. Nothing is decided by it.
         time: Option<At<Selector>>,
         /// Other names of event types: what is written, and what it is read as.
         aliases: BTreeMap<String, At<String>> = "{}",

@@ -112,6 +112,12 @@ impl Jose {
         if algorithms.any(|name| name == token.algorithm) { Ok(token.key_id) } else { Err(Refusal::AuthMismatch) }
     }
 
+    /// What the token claims, be it true or not: for people who ask, and for nothing that is decided here.
+    pub fn claims(&self, facts: &Facts<'_>) -> Option<Document> {
+        let credential = self.credential(facts).ok()?;
+        object(self.token(&credential).ok()?.payload)
+    }
+
     fn credential<'a>(&'a self, facts: &Facts<'a>) -> Result<Cow<'a, [u8]>, Refusal> {
         first(&self.from, facts)?.filter(|value| !value.is_empty()).ok_or(Refusal::AuthMissing)
     }

@@ -99,6 +99,11 @@ impl KeySet {
         self.0.iter().any(|key| key.may_be(key_id))
     }
 
+    /// Whether any of them is good at this moment.
+    pub fn is_good(&self, now: Timestamp) -> bool {
+        self.keys_at(now).next().is_some()
+    }
+
     /// Those that are good at this moment.
     pub(super) fn keys_at(&self, now: Timestamp) -> impl Iterator<Item = &PublishedKey> {
         self.0.iter().filter(move |key| key.is_good(now))

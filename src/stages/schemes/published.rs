@@ -116,6 +116,11 @@ impl Publisher {
 }
 
 impl Wanted {
+    /// Which of the source's rules wants it, from 0.
+    pub fn rule(&self) -> usize {
+        self.rule
+    }
+
     /// What tells one document from another: two requests that want the same can share what is fetched.
     pub fn identity(&self) -> [u8; 32] {
         let mut hash = Sha256::new();

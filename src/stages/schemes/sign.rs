@@ -62,7 +62,7 @@ pub enum Unsignable {
     /// No rule applies to the request.
     #[error("no rule of authentication applies to this request")]
     NoRule,
-    /// The private key cannot make such a signature, or nothing here can (RSA with SHA-1).
+    /// The private key cannot make such a signature.
     #[error("no signature of this algorithm can be made here with this private key")]
     Algorithm,
     /// There is no secret, or none is in force.

@@ -4,6 +4,7 @@ mod body;
 mod credential;
 mod keys;
 mod other;
+mod published;
 mod secret;
 
 use std::fmt::Write as _;
@@ -45,6 +46,8 @@ pub(super) struct Case<'a> {
     pub(super) path: &'a str,
     pub(super) headers: Vec<(&'a str, String)>,
     pub(super) body: Vec<u8>,
+    /// Where it came from, as the operator says.
+    pub(super) client: Option<&'a str>,
     /// The names of the mistakes.
     pub(super) mistakes: &'a [&'static str],
     /// A part of what to do.
@@ -62,6 +65,7 @@ impl Default for Case<'_> {
             path: "/in/acme",
             headers: vec![("x-signature", signature)],
             body: BODY.as_bytes().to_vec(),
+            client: None,
             mistakes: &[],
             remedy: "",
         }
@@ -84,14 +88,7 @@ impl Case<'_> {
             },
         );
         let environment = Environment::from_iter([("ACME", self.secret.as_str()), ("OTHER", OTHER), ("OLD", OLD)]);
-        let options = Options {
-            source: "acme".to_owned(),
-            file: ConfigFile { config: "hooksieve.toml".into() },
-            request: "captured.http".into(),
-            entry: None,
-            now: Some(NOW.parse().unwrap()),
-            format: Format::Text,
-        };
+        let options = Options { client: self.client.map(|client| client.parse().unwrap()), ..options() };
         let (compiled, found) = app::load(&options.file.config, &config, &environment, false, &mut app::nowhere);
         let compiled = compiled.unwrap_or_else(|| panic!("{}", found.render(false)));
         let mut request = format!("{} {} HTTP/1.1\r\nhost: gateway.internal:8080\r\n", self.method, self.path);
@@ -125,6 +122,20 @@ impl Case<'_> {
                 assert!(!is_shown, "{:?} must not be shown\n{all}", String::from_utf8_lossy(part));
             }
         }
+    }
+}
+
+/// What is asked for in all cases.
+fn options() -> Options {
+    Options {
+        source: "acme".to_owned(),
+        file: ConfigFile { config: "hooksieve.toml".into() },
+        request: "captured.http".into(),
+        entry: None,
+        now: Some(NOW.parse().unwrap()),
+        keys: Vec::new(),
+        client: None,
+        format: Format::Text,
     }
 }
 
@@ -183,4 +194,40 @@ fn every_mistake_has_a_case() {
         let name = format!("{:?}", hypothesis.name);
         assert!(cases.iter().any(|text| text.contains(&name)), "no case has the mistake {name}");
     }
+}
+
+#[test]
+fn w_54_addresses_are_judged_where_they_are_said() {
+    let source = "allow = [\"203.0.113.0/24\", \"2001:db8::/32\"]";
+    for (client, outcome, said) in [
+        (None, report::Outcome::Unknown, "`--client ADDRESS`"),
+        (Some("203.0.113.9"), report::Outcome::Passed, "203.0.113.9 is in one of them"),
+        (Some("::ffff:203.0.113.9"), report::Outcome::Passed, "is in one of them"),
+        (Some("2001:db8::1"), report::Outcome::Passed, "is in one of them"),
+        (Some("203.0.114.9"), report::Outcome::Refused, "203.0.114.9 is in none of them"),
+    ] {
+        let report = Case { source, client, ..Case::default() }.report();
+        let step = report.steps.iter().find(|step| step.name == "admit").unwrap();
+        assert_eq!(step.outcome, outcome, "{report}");
+        assert!(step.notes.iter().any(|note| note.contains(said)), "{report}");
+        assert_eq!(report.answer.accepted, outcome != report::Outcome::Refused, "{report}");
+    }
+    let report = Case { client: Some("203.0.114.9"), ..Case::default() }.report();
+    assert!(report.answer.accepted, "without a list everybody may send\n{report}");
+}
+
+#[test]
+fn the_age_of_events_is_said() {
+    let check = |time: &str, said: &str| {
+        let body = BODY.replace('}', &format!(",\"at\":{time}}}"));
+        let source = "events.time = \"json:/at\"";
+        let report = Case { source, headers: signed(SECRET, &body), body: body.into(), ..Case::default() }.report();
+        assert!(report.answer.accepted && report.to_string().contains(said), "{report}");
+    };
+    check("\"2026-11-21T11:57:00Z\"", "happened: 3 min 0 s before now");
+    check(&(SECONDS - 3600).to_string(), "happened: 1 h 0 min before now");
+    check(&((SECONDS - 61) * 1000).to_string(), "happened: 1 min 1 s before now");
+    check("\"yesterday\"", "happened: unknown, by `json:/at`; events without it: 1");
+    let report = Case::default().report();
+    assert!(!report.to_string().contains("happened"), "{report}");
 }

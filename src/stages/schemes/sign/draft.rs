@@ -93,7 +93,12 @@ impl<'p> Draft<'p> {
     pub(super) fn fill(&mut self, selector: &Selector, value: &str) {
         let has_default = selector.transforms.iter().any(|transform| matches!(transform, Transform::Default(_)));
         if !has_default && !self.finds(selector) {
-            let _ = self.put(&selector.place, value);
+            // A list of the headers that are signed has those that must be in it.
+            let listed = selector.transforms.iter().find_map(|transform| {
+                let Transform::ListedHeaders(names) = transform else { return None };
+                Some(names.iter().map(HeaderName::as_str).collect::<Vec<_>>().join(","))
+            });
+            let _ = self.put(&selector.place, listed.as_deref().unwrap_or(value));
         }
     }
 
