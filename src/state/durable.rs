@@ -42,10 +42,13 @@ impl DurableClaims {
 
 impl ClaimStore for DurableClaims {
     fn claim(&self, key: EventKey, digest: Digest, lease: Duration, now: Instant) -> StoreFuture<'_, Claimed<Token>> {
-        match self.journal.pending(&key) {
-            Some(pending) => at_once(self.memory.met(pending, digest)),
-            None => self.memory.claim(key, digest, lease, now),
+        if let Some(pending) = self.journal.pending(&key) {
+            return at_once(self.memory.met(pending, digest));
         }
+        if self.journal.is_void(&key) {
+            self.memory.forget(&key);
+        }
+        self.memory.claim(key, digest, lease, now)
     }
 
     fn settle(

@@ -58,6 +58,10 @@ pub trait JournalStore: fmt::Debug + Send + Sync {
     /// (D-40). Answers at once.
     fn pending(&self, key: &EventKey) -> Option<Digest>;
 
+    /// Whether an identity was settled, and its event was then found damaged: it was never delivered, and its sender may
+    /// bring it again (I2). Answers at once.
+    fn is_void(&self, key: &EventKey) -> bool;
+
     /// A page of the delivery log, the newest first.
     fn list(&self, filter: Filter, page: Page) -> JournalFuture<Vec<Row>>;
 

@@ -152,6 +152,10 @@ impl JournalStore for Recorder {
         self.inner.pending(key).filter(|_| !self.late.lock().unwrap().contains(key))
     }
 
+    fn is_void(&self, key: &EventKey) -> bool {
+        self.inner.is_void(key)
+    }
+
     fn list(&self, filter: Filter, page: Page) -> JournalFuture<Vec<Row>> {
         self.inner.list(filter, page)
     }

@@ -163,6 +163,11 @@ impl MemoryClaims {
         }
     }
 
+    /// There is no evidence of an event any more.
+    pub(in crate::state) fn forget(&self, key: &EventKey) {
+        self.settled.invalidate(key);
+    }
+
     /// An event comes of which there is evidence: the same bytes, or others.
     pub(in crate::state) fn met(&self, known: Digest, digest: Digest) -> Claimed<Token> {
         if known == digest { Claimed::Settled } else { self.conflict() }

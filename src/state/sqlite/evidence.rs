@@ -5,7 +5,7 @@
 //! start. Only the writer changes it, after the commit that a change belongs to; whoever claims an event looks into it.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     ops::RangeBounds,
 };
 
@@ -33,6 +33,8 @@ pub(super) struct Known {
 pub(super) struct Evidence {
     settled: HashMap<EventKey, Known>,
     pending: BTreeSet<i64>,
+    /// Identities whose event was found damaged since the start.
+    void: HashSet<EventKey>,
 }
 
 impl Evidence {
@@ -85,6 +87,16 @@ impl Evidence {
         self.settled.get(key).filter(|known| self.is_pending(known.entry)).map(|known| known.digest)
     }
 
+    /// The identities of some entries.
+    pub(super) fn identities(&self, entries: &[i64]) -> Vec<EventKey> {
+        self.settled.iter().filter(|(_, known)| entries.contains(&known.entry)).map(|(key, _)| *key).collect()
+    }
+
+    /// Whether the event of an identity was found damaged, and nothing is known of it any more.
+    pub(super) fn is_void(&self, key: &EventKey) -> bool {
+        self.void.contains(key)
+    }
+
     /// A transaction is safe.
     pub(super) fn adopt(&mut self, draft: &mut Draft) {
         for (entry, is_pending) in draft.pending.drain(..) {
@@ -94,7 +106,14 @@ impl Evidence {
                 self.pending.remove(&entry);
             }
         }
-        self.settled.extend(draft.settled.drain());
+        for key in draft.void.drain(..) {
+            self.settled.remove(&key);
+            self.void.insert(key);
+        }
+        for (key, known) in draft.settled.drain() {
+            self.settled.insert(key, known);
+            self.void.remove(&key);
+        }
         for (key, until) in draft.cut.drain(..) {
             self.settled.entry(key).and_modify(|known| known.until = known.until.min(until));
         }

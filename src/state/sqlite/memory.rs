@@ -75,7 +75,9 @@ pub(super) struct Draft {
     /// Bytes that were written ahead, roughly.
     pub(super) written: u64,
     /// Entries that were found damaged.
-    pub(super) damaged: u64,
+    pub(super) damaged: Vec<i64>,
+    /// Identities that have no evidence any more, because their entries are damaged.
+    pub(super) void: Vec<EventKey>,
     /// Places that cannot be read.
     pub(super) unreadable: u64,
     /// Whether something was changed that does not carry the time itself, so that the clock is written, too.

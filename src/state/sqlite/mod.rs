@@ -211,6 +211,10 @@ impl JournalStore for SqliteJournal {
         self.shared.pending(key)
     }
 
+    fn is_void(&self, key: &EventKey) -> bool {
+        self.shared.is_void(key)
+    }
+
     fn list(&self, filter: Filter, page: Page) -> JournalFuture<Vec<Row>> {
         self.look(move |db, _| query::list(db, &filter, page))
     }

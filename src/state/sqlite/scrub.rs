@@ -35,7 +35,7 @@ impl Transaction<'_> {
             "an event of the journal is gone: its page is damaged. Nothing was deleted: stop the gateway, keep a copy, \
              and look for it with `sqlite3 JOURNAL .recover`"
         );
-        self.draft.damaged += 1;
+        self.draft.damaged.push(id);
         self.draft.pending.push((id, false));
     }
 

@@ -66,6 +66,11 @@ impl Shared {
         self.evidence.read().unwrap_or_else(PoisonError::into_inner).pending(key)
     }
 
+    /// Whether the event of an identity was found damaged.
+    pub(super) fn is_void(&self, key: &EventKey) -> bool {
+        self.evidence.read().unwrap_or_else(PoisonError::into_inner).is_void(key)
+    }
+
     pub(super) fn generation(&self) -> u64 {
         self.generation.load(Relaxed)
     }

@@ -127,7 +127,7 @@ impl Transaction<'_> {
         )?;
         self.audit(id, wall, "found damaged, and set aside")?;
         self.draft.pending.push((id, false));
-        self.draft.damaged += 1;
+        self.draft.damaged.push(id);
         tracing::error!(entry = id, "an entry of the journal is damaged; it is set aside and not delivered");
         Ok(())
     }
@@ -186,6 +186,20 @@ impl Transaction<'_> {
         self.set_due(oldest, Some(self.elapsed), wall)
     }
 
+    /// What was damaged or is gone was not delivered, and its sender may bring it again: dedup must not hide that (I2).
+    fn void(&mut self) -> rusqlite::Result<()> {
+        let keys = self.memory.evidence().identities(&self.draft.damaged);
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let mut forget = self.db.prepare("DELETE FROM settled WHERE entry = ?1")?;
+        for entry in &self.draft.damaged {
+            forget.execute([entry])?;
+        }
+        self.draft.void = keys;
+        Ok(())
+    }
+
     /// What was damaged or is gone may have been what others of its order waited for; which order that was is unknown.
     fn advance_all(&mut self, wall: Timestamp) -> rusqlite::Result<()> {
         let mut find = self.db.prepare(
@@ -205,15 +219,16 @@ impl Transaction<'_> {
 
     /// The last changes before the commit: how many entries there are, and where the clock stands.
     pub(super) fn finish(&mut self, wall: Timestamp) -> rusqlite::Result<()> {
-        if self.draft.damaged > 0 {
-            self.advance_all(wall)?;
-            // A damaged row may say anything about its source and state, so counting up and down is of no use.
-            self.draft.recounted = Some(tally::recount(self.db)?);
-        } else {
+        if self.draft.damaged.is_empty() {
             for (slot, change) in self.draft.tally.iter().filter(|(_, change)| **change != 0) {
                 let entries = self.memory.tally.get(slot).copied().unwrap_or(0) + change;
                 tally::store(self.db, *slot, entries)?;
             }
+        } else {
+            self.advance_all(wall)?;
+            self.void()?;
+            // A damaged row may say anything about its source and state, so counting up and down is of no use.
+            self.draft.recounted = Some(tally::recount(self.db)?);
         }
         if self.draft.timed {
             time::store(self.db, self.elapsed, self.draft.next_id)?;

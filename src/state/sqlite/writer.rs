@@ -223,8 +223,9 @@ impl Writer {
         self.pause = RETRY_FIRST;
         self.ahead = self.ahead.map(|ahead| ahead + draft.written + COMMIT_BYTES);
         self.checkpoint_if_due();
-        self.shared.committed(draft.appended, draft.damaged + draft.unreadable);
-        self.memory.missing = self.memory.missing.saturating_sub(draft.damaged);
+        let damaged = draft.damaged.len() as u64;
+        self.shared.committed(draft.appended, damaged + draft.unreadable);
+        self.memory.missing = self.memory.missing.saturating_sub(damaged);
         self.memory.adopt(draft, elapsed);
         self.publish_counts();
     }

@@ -149,6 +149,32 @@ fn d_40_r_20_there_may_be_more_that_waits_than_is_remembered() {
 }
 
 #[test]
+fn i_02_d_31_what_is_damaged_may_be_sent_again() {
+    let mut bench = Bench::new();
+    bench.queue("1");
+    bench.journal = None;
+    let db = rusqlite::Connection::open(bench.file("")).unwrap();
+    db.execute_batch("UPDATE kept SET body = randomblob(10)").unwrap();
+    drop(db);
+    bench.reopen();
+    let journal = Arc::new(bench.journal.take().unwrap());
+    let store = done(DurableClaims::load(journal.clone(), 1_000, bench.now()).boxed()).unwrap();
+    let life = Life { claims: Claims::new(Arc::new(store)), bench };
+    let text = String::from_utf8(body("1").to_vec()).unwrap();
+    assert!(matches!(life.claim("1", &text), Claimed::Settled), "nobody has looked yet");
+    life.bench.wait(Duration::from_secs(1));
+    done(journal.lease(lane(), 1, life.bench.now())).unwrap();
+    assert_eq!(journal.stats().damaged, 1);
+    let Claimed::Ours(claim) = life.claim("1", &text) else { panic!("dedup hides an event that nobody got") };
+    let entry = life.bench.event("1");
+    let settled = vec![life.bench.settled(&entry)];
+    let appended = done(journal.append(Group { entries: vec![entry], settled }, life.bench.now())).unwrap();
+    assert!(matches!(appended[..], [Appended::New(_)]));
+    claim.settle(Evidence::Journaled, WINDOW, life.bench.now()).now_or_never().unwrap().unwrap();
+    assert!(matches!(life.claim("1", &text), Claimed::Settled));
+}
+
+#[test]
 fn windows_go_on_while_the_process_is_down() {
     let life = Life::new();
     life.deliver("1", WINDOW);
