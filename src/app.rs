@@ -90,6 +90,15 @@ pub fn premises(file: &Path, text: &str, environment: &Environment) -> (Option<P
     (found, configuration.diagnostics)
 }
 
+/// What opening the journal of a configuration would complain about, found out without touching it.
+pub fn inspect(compiled: &Compiled) -> Result<(), String> {
+    compiled.journal.as_ref().map_or(Ok(()), |journal| sqlite::inspect(&journal.path).map_err(|error| unusable(&error)))
+}
+
+fn unusable(error: &dyn Display) -> String {
+    format!("the journal cannot be used: {error}")
+}
+
 /// The way to an upstream for commands that never go there.
 pub fn nowhere(_name: &str, _settings: Settings) -> Result<Arc<dyn Upstream>, String> {
     struct Nowhere;
@@ -150,7 +159,7 @@ impl Ground {
             max_size: settings.max_size,
             ..sqlite::Settings::new(&settings.path)
         };
-        let unusable = |error: &dyn Display| io::Error::other(format!("the journal cannot be used: {error}"));
+        let unusable = |error: &dyn Display| io::Error::other(unusable(error));
         let opened = SqliteJournal::open(settings, self.clock.clone());
         let store: Arc<dyn JournalStore> = Arc::new(opened.map_err(|error| unusable(&error))?);
         let claims = DurableClaims::load(store.clone(), SETTLED_MAX, self.clock.now()).await;

@@ -9,6 +9,7 @@ mod guard;
 mod pages;
 pub mod query;
 mod reference;
+mod refusals;
 
 use std::{fmt, sync::Arc};
 
@@ -21,7 +22,7 @@ use jiff::Timestamp;
 use prometheus_client::metrics::gauge::Gauge;
 use serde_json::json;
 
-use self::{answers::refused, form::Overview, pages::Page};
+use self::{answers::refused, form::Overview, pages::Page, refusals::Refusals};
 pub use self::{guard::Guard, reference::reference};
 use crate::{
     server::{Connection, Doorway, Limits, ListenOn, Listener, Service, Shutdown, respond, serve},
@@ -86,7 +87,7 @@ impl Admin {
         shutdown: Shutdown,
     ) -> Self {
         let guard = Arc::new(ArcSwap::from_pointee(guard));
-        let pages = Pages { guard: guard.clone(), probe, desk, metrics };
+        let pages = Pages { guard: guard.clone(), probe, desk, metrics, refusals: Refusals::default() };
         let doorway = Doorway::new(pages, CONNECTIONS_MAX, Limits::default(), shutdown, Gauge::default());
         Self { doorway: Arc::new(doorway), guard }
     }
@@ -107,6 +108,7 @@ struct Pages {
     probe: Arc<dyn Probe>,
     desk: Arc<dyn Desk>,
     metrics: Arc<Metrics>,
+    refusals: Refusals,
 }
 
 impl fmt::Debug for Pages {
@@ -129,6 +131,10 @@ impl Pages {
     async fn answer(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Answer {
         let page = Page::find(uri.path());
         if let Err(problem) = self.guard.load().admit(method, page, headers) {
+            if problem.status == StatusCode::UNAUTHORIZED {
+                self.metrics.admin_refused.inc();
+                self.refusals.report(self.desk.now());
+            }
             return problem.into();
         }
         let Some(page) = page else {

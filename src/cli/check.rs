@@ -25,20 +25,25 @@ pub(super) fn check(options: &Options) -> u8 {
         Ok(loaded) => loaded,
         Err(problem) => return usage(&problem),
     };
+    let journal = compiled.as_ref().map_or(Ok(()), app::inspect);
     match options.format {
         Format::Text => {
             complain(&found);
+            if let Err(unusable) = &journal {
+                eprintln!("error: {unusable}");
+            }
             if let Some(compiled) = &compiled {
                 print!("{}", table(compiled));
             }
         }
         Format::Json => {
             let sources = compiled.as_ref().map(|compiled| compiled.sources.iter().map(row).collect::<Vec<_>>());
-            println!("{}", json!({ "diagnostics": found, "sources": sources }));
+            println!("{}", json!({ "diagnostics": found, "journal": journal.as_ref().err(), "sources": sources }));
         }
     }
     match compiled {
         None => USAGE,
+        Some(_) if journal.is_err() => USAGE,
         Some(_) if options.strict && !found.is_empty() => NO,
         Some(_) => 0,
     }

@@ -3,6 +3,8 @@
 //! A repeat that comes after a crash is a duplicate if, and only if, there is evidence of its event in the journal (I1,
 //! I2). What was queued has it there before anybody was told; what was delivered at once has it written behind the
 //! answer. A crash within that moment costs one delivery more, never one less (I6).
+//!
+//! What is to be delivered from the journal is known there for as long as that takes, also beyond its window (D-40).
 
 use std::{
     sync::Arc,
@@ -40,6 +42,12 @@ impl DurableClaims {
 
 impl ClaimStore for DurableClaims {
     fn claim(&self, key: EventKey, digest: Digest, lease: Duration, now: Instant) -> StoreFuture<'_, Claimed<Token>> {
+        if let Some(pending) = self.journal.pending(&key) {
+            return at_once(self.memory.met(pending, digest));
+        }
+        if self.journal.is_void(&key) {
+            self.memory.forget(&key);
+        }
         self.memory.claim(key, digest, lease, now)
     }
 

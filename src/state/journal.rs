@@ -54,6 +54,14 @@ pub trait JournalStore: fmt::Debug + Send + Sync {
     /// Settled identities whose window is still open at `now`, the newest first, at most `max`.
     fn remembered(&self, max: usize, now: Now) -> JournalFuture<Vec<Settled>>;
 
+    /// The bytes that an identity stands for while their event is to be delivered, however long ago its window ended
+    /// (D-40). Answers at once.
+    fn pending(&self, key: &EventKey) -> Option<Digest>;
+
+    /// Whether an identity was settled, and its event was then found damaged: it was never delivered, and its sender may
+    /// bring it again (I2). Answers at once.
+    fn is_void(&self, key: &EventKey) -> bool;
+
     /// A page of the delivery log, the newest first.
     fn list(&self, filter: Filter, page: Page) -> JournalFuture<Vec<Row>>;
 
@@ -99,7 +107,8 @@ pub struct EntryId(pub i64);
 pub struct Group {
     /// Events to be delivered or set aside.
     pub entries: Vec<Entry>,
-    /// Identities that count as settled with the group. An entry for an array has one for each of its events.
+    /// Identities that count as settled with the group. An entry for an array has one for each of its events: those that
+    /// no entry of the group has itself are of the one that is queued.
     pub settled: Vec<Settled>,
 }
 

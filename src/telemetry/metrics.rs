@@ -106,6 +106,7 @@ pub const DECLARED: &[Declared] = &[
         "0 while queued events go out, 2 while none does because the upstream is not well, 1 while one tries",
     ),
     declare(PANICS, "counter", &[], "Panics: defects of the gateway"),
+    declare(ADMIN_REFUSED, "counter", &[], "Requests to the admin listener that brought no token, or a wrong one"),
     declare(RELOAD_FAILED, "counter", &[], "Reloads that were refused; the configuration before them stays in force"),
     declare(CONNECTIONS, "gauge", &[], "Open connections of senders"),
     declare(BUILD, "info", &["version"], "The running version"),
@@ -121,6 +122,7 @@ const QUEUE_DEAD: &str = "hooksieve_queue_dead_total";
 const QUEUE_IN_FLIGHT: &str = "hooksieve_queue_in_flight";
 const QUEUE_BREAKER: &str = "hooksieve_queue_breaker";
 const PANICS: &str = "hooksieve_panics_total";
+const ADMIN_REFUSED: &str = "hooksieve_admin_unauthenticated_total";
 const RELOAD_FAILED: &str = "hooksieve_reload_failed_total";
 const CONNECTIONS: &str = "hooksieve_connections";
 const BUILD: &str = "hooksieve_build_info";
@@ -142,6 +144,8 @@ pub struct Metrics {
     pub journal: JournalMetrics,
     /// Panics.
     pub panics: Counter,
+    /// Requests to the admin listener without the token that it demands.
+    pub admin_refused: Counter,
     /// Refused reloads.
     pub reload_failed: Counter,
     /// Open connections of senders.
@@ -190,10 +194,21 @@ impl Metrics {
         registry.register_collector(Box::new(journal.clone()));
         let dedup = DedupMetrics::register(&mut registry);
         let panics = register(&mut registry, PANICS, Counter::default());
+        let admin_refused = register(&mut registry, ADMIN_REFUSED, Counter::default());
         let reload_failed = register(&mut registry, RELOAD_FAILED, Counter::default());
         let connections = register(&mut registry, CONNECTIONS, Gauge::default());
         registry.register(stem(BUILD), help(BUILD), Info::new([("version", env!("CARGO_PKG_VERSION"))]));
-        Self { dedup, journal, panics, reload_failed, connections, registry, families, sources: Mutex::default() }
+        Self {
+            dedup,
+            journal,
+            panics,
+            admin_refused,
+            reload_failed,
+            connections,
+            registry,
+            families,
+            sources: Mutex::default(),
+        }
     }
 
     /// The handles of a source. Asking again, for instance after a reload, gives the same ones.

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Mutex,
+    sync::{Mutex, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -143,6 +143,7 @@ impl Chronicle {
             is_ordered: false,
             is_over: true,
             steps: self.with(|inner, _| inner.steps.clone()),
+            index: OnceLock::new(),
         }
     }
 }

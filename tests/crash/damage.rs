@@ -1,15 +1,12 @@
 //! Files that were cut off, or in which bits have changed.
 
-use std::{fs, path::PathBuf, sync::Arc, thread, time::Duration};
+use std::{fs, ops::Range, path::PathBuf, time::Duration};
 
 use fastrand::Rng;
 use hooksieve::{
     clock::{Clock as _, ManualClock},
     stages::words::Verdict,
-    state::{
-        journal::JournalStore as _,
-        sqlite::{OpenError, SqliteJournal},
-    },
+    state::{journal::JournalStore as _, sqlite::SqliteJournal},
 };
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -17,7 +14,7 @@ use tempfile::TempDir;
 use crate::{
     seeds,
     states::fast,
-    work::{body, clock, done, group, id_of, lane, settings},
+    work::{body, clock, done, group, id_of, lane, open},
 };
 
 /// A journal as a killed process left it, and where in what was written ahead each of its commits ends.
@@ -32,7 +29,7 @@ fn sample(events: u64) -> Sample {
     let directory = tempfile::tempdir_in(fast()).unwrap();
     let clock = clock();
     let path = directory.path().join("journal.db");
-    let journal = SqliteJournal::inline(settings(&path), Arc::new(clock.clone())).unwrap();
+    let journal = open(&path, &clock).unwrap();
     let ahead = directory.path().join("journal.db-wal");
     let mut ends = Vec::new();
     for id in 0..events {
@@ -66,13 +63,7 @@ impl Ward {
         if let Some(ahead) = ahead {
             fs::write(self.file("journal.db-wal"), ahead).unwrap();
         }
-        loop {
-            match SqliteJournal::inline(settings(&self.file("journal.db")), Arc::new(self.clock.clone())) {
-                // Another test has just forked, and its child has the lock, too, until it is another program.
-                Err(OpenError::Locked { .. }) => thread::yield_now(),
-                other => return other.map_err(|error| error.to_string()),
-            }
-        }
+        open(&self.file("journal.db"), &self.clock).map_err(|error| error.to_string())
     }
 
     /// The events that are due, now or within eight days.
@@ -136,12 +127,14 @@ fn d_31_a_changed_bit_in_the_file() {
     let start = file.windows(own.len()).position(|window| window == own).unwrap();
     let mut rng = Rng::with_seed(1);
     let within: Vec<_> = (start..start + own.len()).map(|at| (at, 1 << rng.u8(..8), true)).collect();
+    // How many rows a page of events has, and where: a row that is not found has no checksum that could be wrong.
+    let heads: Vec<_> = heads(&file).flat_map(|at| (0..8).map(move |bit| (at, 1 << bit, false))).collect();
     // Elsewhere, where there is something.
     let used: Vec<_> = (0..file.len()).filter(|at| file[*at] != 0).collect();
     let count = seeds::number("HOOKSIEVE_SEEDS").unwrap_or(400);
     let anywhere: Vec<_> = (0..count).map(|_| (used[rng.usize(..used.len())], 1 << rng.u8(..8), false)).collect();
     let (mut refused, mut silent) = (0, Vec::new());
-    for (at, bit, is_of_one) in within.into_iter().chain(anywhere) {
+    for (at, bit, is_of_one) in within.into_iter().chain(heads).chain(anywhere) {
         let mut damaged = file.clone();
         damaged[at] ^= bit;
         match look(&ward, &damaged) {
@@ -156,6 +149,16 @@ fn d_31_a_changed_bit_in_the_file() {
     }
     println!("{refused} refused, {} silent: {silent:?}", silent.len());
     assert!(silent.is_empty());
+}
+
+/// The head of the page with the rows of all events, and its list of them
+/// (<https://www.sqlite.org/fileformat2.html#b_tree_pages>).
+fn heads(file: &[u8]) -> Range<usize> {
+    let trace = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let row = file.windows(trace.len()).position(|window| window == trace).unwrap();
+    let page = row / 4096 * 4096;
+    assert_eq!(file[page..page + 5], [13, 0, 0, 0, 8], "a leaf with eight rows");
+    page..page + 8 + 2 * 8
 }
 
 enum Found {

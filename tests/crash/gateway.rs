@@ -59,7 +59,8 @@ impl Program {
             server.listen = "127.0.0.1:0"
             admin.listen = "127.0.0.1:0"
             log.format = "json"
-            journal.path = "{}"
+            # What the machine that runs the tests has left on its disk is no concern of theirs.
+            journal = {{ path = "{}", max_size = "256MiB" }}
             upstreams.app.url = "http://{application}/hook"
             [sources.acme]
             path = "/in/acme"
@@ -74,6 +75,13 @@ impl Program {
         );
         fs::write(&configuration, text).unwrap();
         Self { configuration }
+    }
+
+    /// What `hooksieve check` says of it.
+    pub(crate) fn check(&self) -> String {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_hooksieve"));
+        let output = command.args(["check", "-c"]).arg(&self.configuration).output().unwrap();
+        String::from_utf8(output.stderr).unwrap()
     }
 
     /// Starts it, under `outer` if that is a program that runs others, and waits until it listens. Its log, if it ends before.
@@ -145,12 +153,19 @@ impl Process {
 
     /// The value of a metric, by the start of its line.
     pub(crate) async fn metric(&self, name: &str) -> u64 {
-        let mut stream = TcpStream::connect(self.admin).await.unwrap();
-        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.unwrap();
-        let mut page = String::new();
-        stream.read_to_string(&mut page).await.unwrap();
+        let page = self.asked("/metrics").await;
         let value = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         value.unwrap_or_else(|| panic!("no {name} in {page}")).parse().unwrap()
+    }
+
+    /// What its admin listener answers.
+    pub(crate) async fn asked(&self, page: &str) -> String {
+        let mut stream = TcpStream::connect(self.admin).await.unwrap();
+        let request = format!("GET {page} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
     }
 
     /// What it said last.

@@ -3,10 +3,7 @@
 use std::{collections::BTreeMap, fs, path::Path, sync::Arc, time::Duration};
 
 use fastrand::Rng;
-use hooksieve::state::{
-    journal::{Filter, JournalStore as _, Page, Row, State},
-    sqlite::SqliteJournal,
-};
+use hooksieve::state::journal::{Filter, JournalStore as _, Page, Row, State};
 use tokio::{runtime::Runtime, sync::watch, task::JoinSet};
 
 use crate::{
@@ -15,7 +12,7 @@ use crate::{
     gateway::{Program, soon},
     seeds, sender,
     states::fast,
-    work::{clock, done, settings},
+    work::{clock, done, open},
 };
 
 /// How often it is killed, unless the environment says something else.
@@ -102,7 +99,7 @@ fn plan(point: &str, rng: &mut Rng) -> (String, Duration) {
         return (String::new(), Duration::from_millis(rng.u64(..400)));
     }
     let faults = match point {
-        it if it.starts_with("rewrite") => format!("journal.commit:{}:fail,{it}", rng.u8(1..20)),
+        it if it.starts_with("rewrite") => format!("journal.commit:{}:fail,journal.pause:1:fail,{it}", rng.u8(1..20)),
         it if it.starts_with("checkpoint") => it.to_owned(),
         it => format!("{it}:{}", rng.u8(1..25)),
     };
@@ -117,7 +114,7 @@ fn journal(directory: &Path, chronicle: &Chronicle) -> BTreeMap<String, State> {
         let file = file.unwrap();
         fs::copy(file.path(), copy.path().join(file.file_name())).unwrap();
     }
-    let journal = SqliteJournal::inline(settings(&copy.path().join("journal.db")), Arc::new(clock())).unwrap();
+    let journal = open(&copy.path().join("journal.db"), &clock()).unwrap();
     let rows = done(journal.list(Filter::default(), Page { limit: 1_000_000, offset: 0 })).unwrap();
     let kept = |row: &Row| done(journal.show(row.id)).unwrap().unwrap().body;
     let body = |row: &Row| {

@@ -4,7 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
-    sync::{Arc, LazyLock},
+    sync::LazyLock,
     time::Duration,
 };
 
@@ -22,7 +22,7 @@ use crate::{
     disk::{Disk, Syncs},
     seeds,
     strace::{self, Call},
-    work::{self, Said, clock, done, group, id_of, key, lane, settings},
+    work::{self, Said, clock, done, group, id_of, key, lane},
 };
 
 /// How often power is lost, in all.
@@ -162,7 +162,7 @@ impl Expected {
     /// Opens the journal, and looks whether it is what it may be; then delivers some of what is pending.
     fn check(&self, file: &Path) -> Result<(), String> {
         let clock = clock();
-        let open = || SqliteJournal::inline(settings(file), Arc::new(clock.clone())).map_err(|error| error.to_string());
+        let open = || work::open(file, &clock).map_err(|error| error.to_string());
         let journal = open()?;
         let found = self.states(&journal)?;
         for (id, ways) in &self.events {

@@ -173,7 +173,12 @@ fn d_29_d_55_a_write_that_fails() {
     let errors = [("EIO", 14), ("EIO", 21), ("ENOSPC", 15), ("ENOSPC", 40), ("EROFS", 16), ("EDQUOT", 17)];
     let harmful = errors.map(|(error, nth)| format!("pwrite64:error={error}:when={nth}"));
     each(inject(harmless.into_iter().chain(harmful)), |options, calls, answers| {
-        assert_eq!(answers.contains(&503), !options[1].contains("EINTR"), "{options:?}: {answers:?}");
+        let is_harmless = options[1].contains("EINTR");
+        let is_met = calls.iter().any(|call| call.name == "pwrite64" && call.result < 0);
+        assert!(is_met || is_harmless, "{options:?}: nothing failed");
+        // A full disk costs one commit, and that may be one that brought no event.
+        let is_told = answers.contains(&503) || options[1].contains("ENOSPC");
+        assert!(if is_harmless { !answers.contains(&503) } else { is_told }, "{options:?}: {answers:?}");
         assert_eq!(promises(calls), 24, "{options:?}");
     });
 }

@@ -27,7 +27,7 @@ use hooksieve::{
             Mark, Note, Settled, State, Tried,
         },
         key::{Digest, EventKey},
-        sqlite::{Settings, SqliteJournal},
+        sqlite::{OpenError, Settings, SqliteJournal},
     },
 };
 use http::HeaderValue;
@@ -104,6 +104,17 @@ pub(crate) fn settings(file: &Path) -> Settings {
     Settings { min_free_percent: 0, ..Settings::new(file) }
 }
 
+/// Opens a journal of these tests. Where another test has just forked, its child has the lock, too, until it is another
+/// program.
+pub(crate) fn open(file: &Path, clock: &ManualClock) -> Result<SqliteJournal, OpenError> {
+    loop {
+        match SqliteJournal::inline(settings(file), Arc::new(clock.clone())) {
+            Err(OpenError::Locked { .. }) => std::thread::yield_now(),
+            other => return other,
+        }
+    }
+}
+
 /// A clock for a journal of these tests.
 pub(crate) fn clock() -> ManualClock {
     ManualClock::at("2026-11-26T08:00:00Z".parse().unwrap())
@@ -123,7 +134,7 @@ struct Work {
 impl Work {
     fn new(file: &Path, seed: u64) -> Self {
         let clock = clock();
-        let journal = SqliteJournal::inline(settings(file), Arc::new(clock.clone())).unwrap();
+        let journal = open(file, &clock).unwrap();
         let mut rng = Rng::with_seed(seed);
         // Every run has identities of its own.
         let next = u64::from(rng.u32(..)) << 20;

@@ -1,6 +1,6 @@
 //! With a journal: events that are delivered in the background, by a process that may be killed at any time.
 
-use std::time::Duration;
+use std::{sync::OnceLock, time::Duration};
 
 use proptest::prelude::*;
 use tokio::time::sleep;
@@ -47,6 +47,7 @@ async fn check(mut world: World, mode: &str, moves: &[Move]) -> Result<History, 
         is_ordered: mode.contains("ordered"),
         is_over: true,
         steps: world.app.steps.lock().unwrap().clone(),
+        index: OnceLock::new(),
     };
     let broken = history.violations();
     prop_assert!(broken.is_empty(), "{:#?}\n{:#?}", broken, history);

@@ -256,7 +256,8 @@ async fn d_45_all_at_once_and_twice_is_once_each() {
 async fn o_22_the_token_and_other_sites() {
     let token = Fingerprint::of(&Secret::new("correct-horse-battery-staple"));
     let guard = Guard { hosts: Vec::new(), token: Some(token) };
-    let address = serve(guard, Arc::default(), Office(None), Arc::default()).await;
+    let metrics = Arc::new(Metrics::new());
+    let address = serve(guard, Arc::default(), Office(None), metrics.clone()).await;
     let ask = async |line: &str, header: &str| {
         let mut wire = Wire::connect(address).await;
         wire.send(format!("{line} HTTP/1.1\r\nHost: localhost\r\n{header}\r\n")).await;
@@ -270,6 +271,7 @@ async fn o_22_the_token_and_other_sites() {
         }
         assert_ne!(ask(page, right).await.status, 401, "{page}");
     }
+    assert_eq!(metrics.admin_refused.get(), 15, "every one is counted");
     assert_eq!(ask("GET /live", "").await.status, 200);
     assert_eq!(ask("GET /ready", "").await.status, 200);
     let foreign = format!("{right}Origin: https://evil.test\r\n");

@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _},
+    os::unix::fs::{PermissionsExt as _, symlink},
     path::Path,
     process::{Command, Stdio},
 };
@@ -113,6 +114,58 @@ fn a_bad_configuration_is_shown_with_its_place() {
     let ran = shell.expect(2, &["run", "-c", "nowhere.toml"]);
     assert!(ran.err.contains("cannot read nowhere.toml"), "{}", ran.err);
     shell.expect(2, &["no-such-command"]);
+}
+
+#[test]
+fn o_08_check_says_of_the_journal_what_run_would_say() {
+    let text = "[journal]\npath = \"kept/journal.db\"\n[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n\
+                [upstreams.app]\nurl = \"http://127.0.0.1:9/\"\n[sources.it]\npath = \"/in\"\nupstream = \"app\"\n\
+                allow_unauthenticated = true\nauth = [{ kind = \"none\" }]\n";
+    let shell = Shell::with(text);
+    let folder = shell.folder.path().join("kept");
+    let files = || {
+        let files = fs::read_dir(&folder).map(|files| files.map(|file| file.unwrap().path()).collect::<Vec<_>>());
+        let mut files = files.unwrap_or_default();
+        files.sort();
+        files.into_iter().map(|path| (fs::read(&path).ok(), path)).collect::<Vec<_>>()
+    };
+    let refused = |words: &str| {
+        let before = files();
+        let checked = shell.expect(2, &["check"]);
+        assert!(checked.err.contains("the journal cannot be used") && checked.err.contains(words), "{}", checked.err);
+        assert_eq!(files(), before, "something was made or changed");
+        let json: serde_json::Value = serde_json::from_str(&shell.run(&["check", "--format", "json"]).out).unwrap();
+        assert!(json["journal"].as_str().unwrap().contains(words), "{json}");
+        let ran = shell.expect(2, &["run"]);
+        let said = |err: &str| err.lines().find(|line| line.contains("cannot be used")).map(str::to_owned);
+        assert_eq!(said(&ran.err), said(&checked.err), "run says the same");
+    };
+    refused("there is no directory");
+    fs::write(&folder, "").unwrap();
+    refused("is not a directory");
+    fs::remove_file(&folder).unwrap();
+    fs::create_dir(&folder).unwrap();
+    shell.expect(0, &["check"]);
+    assert_eq!(files(), [], "it makes nothing");
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
+    refused("others can put files into");
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).unwrap();
+    let file = folder.join("journal.db");
+    symlink("elsewhere.db", &file).unwrap();
+    refused("is a symbolic link");
+    fs::remove_file(&file).unwrap();
+    fs::create_dir(&file).unwrap();
+    refused("is not a regular file");
+    fs::remove_dir(&file).unwrap();
+    fs::write(&file, [b'x'; 5_000]).unwrap();
+    refused("is damaged");
+    fs::remove_file(&file).unwrap();
+    let db = rusqlite::Connection::open(&file).unwrap();
+    db.execute_batch("CREATE TABLE other (id)").unwrap();
+    refused("is a database of another program");
+    db.execute_batch("DROP TABLE other; PRAGMA application_id = 1752133483; PRAGMA user_version = 99").unwrap();
+    drop(db);
+    refused("was written by a newer hooksieve (version 99");
 }
 
 #[test]

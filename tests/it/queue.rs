@@ -1,12 +1,14 @@
 //! Events in a journal, over real sockets: what is answered, what arrives, and what the operator can see of it.
 
+use std::time::Duration;
+
 use hooksieve::{
     clock::Clock as _,
     state::journal::{Class, Detail, Replay, Row, State},
 };
 
 use crate::support::{
-    application::Act,
+    application::{Act, Application, OK},
     gateway::{Gateway, K1, Setup},
     senders::ACME,
 };
@@ -110,6 +112,35 @@ async fn d_59_no_credential_is_in_the_journal() {
         |text: &str| [&file, &wal].iter().any(|bytes| bytes.windows(text.len()).any(|it| it == text.as_bytes()));
     assert!(holds("passes"), "what passes is kept");
     assert!(!holds(K1));
+    gateway.emptied().await;
+}
+
+#[tokio::test]
+async fn i_14_the_next_of_an_order_may_go_to_another_upstream() {
+    let billing = Application::start().await;
+    billing.then(OK);
+    let more = format!(
+        "ordered = [\"json:/note\"]\nroutes = {{ \"c.*\" = \"billing\" }}\nbackoff = {{ first = \"300ms\" }}\n\
+         [upstreams.billing]\nurl = \"http://{}/\"\n",
+        billing.address
+    );
+    let gateway = queued(&more).await;
+    gateway.application.then(FAIL);
+    assert_eq!(gateway.acme("evt_1", event("evt_1")).fire().await.status, 202);
+    assert_eq!(gateway.acme("evt_2", event("evt_2").replace("a.b", "c.d")).fire().await.status, 202);
+    // That lane has nothing to do when it hears of the second event, and it is the other lane that decides the first.
+    let time_passes = async {
+        loop {
+            gateway.clock.advance(Duration::from_millis(100));
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let seen = tokio::select! {
+        seen = billing.seen() => seen,
+        () = time_passes => unreachable!("it passes for ever"),
+    };
+    assert!(String::from_utf8_lossy(&seen.body).contains("evt_2"));
+    gateway.delivered_elsewhere(1);
     gateway.emptied().await;
 }
 

@@ -8,6 +8,7 @@ mod tests;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::OnceLock,
     time::Duration,
 };
 
@@ -51,6 +52,8 @@ pub(crate) enum Step {
     Kept(Vec<Kept>),
     /// The gateway gave up what has this body.
     Died(String),
+    /// The journal has noted what became of what has this body: nothing more is to be delivered of it.
+    Decided(String),
     /// The process was killed, and with it everything that was under way.
     Crashed,
     /// The process ended as it should, and began anew.
@@ -88,6 +91,19 @@ pub(crate) struct History {
     /// Whether nothing is left to be done.
     pub(crate) is_over: bool,
     pub(crate) steps: Vec<(Duration, Step)>,
+    /// What is looked up again and again.
+    pub(crate) index: OnceLock<Index>,
+}
+
+/// Where to find things in a long history.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Index {
+    /// Identities under which several events came.
+    shared: BTreeSet<String>,
+    /// The steps at which the journal took something, by its body.
+    kept: BTreeMap<String, Vec<usize>>,
+    /// Those at which it took an array.
+    arrays: Vec<usize>,
 }
 
 /// An attempt with all that is known of it.
@@ -124,7 +140,7 @@ struct Request<'a> {
 impl History {
     /// Of senders that wait for their deliveries.
     pub(crate) fn sync(lease: Duration, window: Duration, steps: Vec<(Duration, Step)>) -> Self {
-        Self { lease, window, is_queued: false, is_ordered: false, is_over: true, steps }
+        Self { lease, window, is_queued: false, is_ordered: false, is_over: true, steps, index: OnceLock::new() }
     }
 
     /// The invariants that were broken, each with what broke it.
@@ -143,7 +159,7 @@ impl History {
         if self.is_ordered {
             self.orders(&tries, &mut broken);
         }
-        self.acceptances(&mut broken);
+        self.acceptances(&tries, &mut broken);
         broken
     }
 
@@ -209,8 +225,35 @@ impl History {
     /// Whether other bytes came under the identity of one of these events: then they are told apart as well as can be
     /// and a repeat may be delivered once more.
     fn shares_identity<'a>(&self, events: impl IntoIterator<Item = &'a Event>) -> bool {
-        let known: Vec<_> = self.requests().into_values().flat_map(|request| request.events).collect();
-        events.into_iter().any(|event| known.iter().any(|other| is_namesake(event, other)))
+        events.into_iter().any(|event| self.index().shared.contains(&event.id))
+    }
+
+    fn index(&self) -> &Index {
+        self.index.get_or_init(|| {
+            let mut index = Index::default();
+            let mut known: BTreeMap<&str, &str> = BTreeMap::new();
+            for (at, (_, step)) in self.steps.iter().enumerate() {
+                match step {
+                    Step::Received { events, .. } => {
+                        for event in events {
+                            if *known.entry(&event.id).or_insert(&event.bytes) != event.bytes {
+                                index.shared.insert(event.id.clone());
+                            }
+                        }
+                    }
+                    Step::Kept(kept) => {
+                        for kept in kept {
+                            if kept.body.starts_with('[') {
+                                index.arrays.push(at);
+                            }
+                            index.kept.entry(kept.body.clone()).or_default().push(at);
+                        }
+                    }
+                    _ => {}
+                }
+            }
+            index
+        })
     }
 
     fn crashed_between(&self, from: usize, to: usize) -> bool {
@@ -244,7 +287,11 @@ impl History {
                 let evidence = evidence.filter(|(ended, _)| *ended < at).map(|it| it.1);
                 match evidence.max() {
                     None if is_success => broken.push(("I1", format!("request {number}: {status} without {event:?}"))),
-                    Some(last) if is_success && last + self.window <= request.received.1 => {
+                    Some(last)
+                        if is_success
+                            && last + self.window <= request.received.1
+                            && !self.may_wait(event, request.received.0) =>
+                    {
                         broken.push(("I2", format!("request {number}: {status} for forgotten {event:?}")));
                     }
                     None | Some(_) => {}

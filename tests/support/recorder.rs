@@ -1,7 +1,7 @@
 //! A journal that fails when it is told to, and that tells the history what is safe in it.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     fmt,
     sync::{Arc, Mutex},
     time::Duration,
@@ -11,9 +11,12 @@ use futures_util::FutureExt as _;
 use hooksieve::{
     clock::Now,
     stages::words::Verdict,
-    state::journal::{
-        Appended, Detail, Entry, EntryId, Filter, Group, JournalError, JournalFuture, JournalStats, JournalStore, Lane,
-        Leases, Mark, Note, Page, Replay, Row, Settled, Totals,
+    state::{
+        journal::{
+            Appended, Detail, Entry, EntryId, Filter, Group, JournalError, JournalFuture, JournalStats, JournalStore,
+            Lane, Leases, Mark, Note, Page, Replay, Row, Settled, Totals,
+        },
+        key::{Digest, EventKey},
     },
 };
 
@@ -40,13 +43,15 @@ pub(crate) struct Recorder {
     bodies: Arc<Mutex<HashMap<EntryId, String>>>,
     /// What becomes of the next appends.
     pub(crate) faults: Arc<Mutex<VecDeque<Fault>>>,
+    /// Identities of what is written, and not said to be.
+    late: Arc<Mutex<HashSet<EventKey>>>,
     /// How many of the next marks fail.
     pub(crate) failing_marks: Mutex<usize>,
 }
 
 impl Recorder {
     pub(crate) fn new(inner: Box<dyn JournalStore>, app: Arc<App>, faults: Arc<Mutex<VecDeque<Fault>>>) -> Self {
-        Self { inner, app, bodies: Arc::default(), faults, failing_marks: Mutex::new(0) }
+        Self { inner, app, bodies: Arc::default(), faults, late: Arc::default(), failing_marks: Mutex::new(0) }
     }
 
     fn keep(&self, group: &Group, appended: &[Appended], is_late: bool) {
@@ -81,9 +86,16 @@ impl JournalStore for Recorder {
         if let Ok(appended) = &appended {
             self.keep(&group, appended, matches!(fault, Fault::Late(_)));
         }
+        let (late, keys) =
+            (Arc::clone(&self.late), group.settled.iter().map(|settled| settled.key).collect::<Vec<_>>());
+        if matches!(fault, Fault::Late(_)) {
+            late.lock().unwrap().extend(&keys);
+        }
         async move {
             if let Fault::Late(millis) = fault {
                 tokio::time::sleep(Duration::from_millis(millis)).await;
+                let mut late = late.lock().unwrap();
+                late.retain(|key| !keys.contains(key));
             }
             appended
         }
@@ -100,7 +112,13 @@ impl JournalStore for Recorder {
             let body = self.bodies.lock().unwrap().get(&entry).cloned();
             self.app.note(Step::Died(body.unwrap_or_default()));
         }
-        self.inner.mark(entry, mark, now)
+        let is_decided = matches!(mark, Mark::Dead(..) | Mark::Delivered(_));
+        let marked = self.inner.mark(entry, mark, now).now_or_never().expect("an inline engine is done at once");
+        if is_decided && marked.is_ok() {
+            let body = self.bodies.lock().unwrap().get(&entry).cloned();
+            self.app.note(Step::Decided(body.unwrap_or_default()));
+        }
+        std::future::ready(marked).boxed()
     }
 
     fn lease(&self, lane: Lane, count: usize, now: Now) -> JournalFuture<Leases> {
@@ -128,6 +146,14 @@ impl JournalStore for Recorder {
 
     fn remembered(&self, max: usize, now: Now) -> JournalFuture<Vec<Settled>> {
         self.inner.remembered(max, now)
+    }
+
+    fn pending(&self, key: &EventKey) -> Option<Digest> {
+        self.inner.pending(key).filter(|_| !self.late.lock().unwrap().contains(key))
+    }
+
+    fn is_void(&self, key: &EventKey) -> bool {
+        self.inner.is_void(key)
     }
 
     fn list(&self, filter: Filter, page: Page) -> JournalFuture<Vec<Row>> {

@@ -82,13 +82,6 @@ impl Context<'_> {
     /// What cannot be had together with queued delivery.
     pub(super) fn queued(&mut self, order: &[Selector]) {
         let written = &self.written.delivery;
-        let dedup = &self.written.dedup;
-        if dedup.enabled.value && dedup.window.value < written.give_up.value {
-            let help = "let `dedup.window` be as long as `delivery.give_up`";
-            let message =
-                "a repeat that comes after the window, while its event is still tried, is taken for a new one";
-            self.warn(&dedup.window.key, message, help);
-        }
         if written.relay.value {
             let help = "leave `relay` out, or write `mode = \"sync\"`";
             self.error(&written.relay.key, "a queued event is answered before the application is asked", help);

@@ -63,7 +63,8 @@ table! {
     Dedup {
         /// Whether repeats are looked for.
         enabled: At<bool> = "true",
-        /// How long a delivered event is remembered: at least twice the tolerance of the signed time and the lease.
+        /// How long a delivered event is remembered: at least twice the tolerance of the signed time and the lease. One
+        /// that is queued is known for as long as it waits.
         window: At<Duration> = r#""24h""#,
         /// What becomes of an event that lacks a part of its identity.
         on_missing: At<OnMissing> = r#""digest""#,

@@ -67,6 +67,10 @@ impl Shared {
         fault::point("dispatch.before_mark");
         self.mark(leased.id, mark).await;
         fault::point("dispatch.after_mark");
+        if leased.entry.kept.is_some_and(|kept| kept.order.is_some()) {
+            // The next of its order may be another upstream's, whose lane sleeps.
+            self.journal.wake();
+        }
         sign
     }
 

@@ -131,7 +131,7 @@ impl MemoryClaims {
         if let Some(settled) = self.settled.get(&key)
             && now < settled.until
         {
-            return if settled.digest == digest { Claimed::Settled } else { self.conflict() };
+            return self.met(settled.digest, digest);
         }
         shard.tokens += 1;
         let token = Token(shard.tokens);
@@ -161,6 +161,16 @@ impl MemoryClaims {
                 Standing::Lost
             }
         }
+    }
+
+    /// There is no evidence of an event any more.
+    pub(in crate::state) fn forget(&self, key: &EventKey) {
+        self.settled.invalidate(key);
+    }
+
+    /// An event comes of which there is evidence: the same bytes, or others.
+    pub(in crate::state) fn met(&self, known: Digest, digest: Digest) -> Claimed<Token> {
+        if known == digest { Claimed::Settled } else { self.conflict() }
     }
 
     fn conflict(&self) -> Claimed<Token> {

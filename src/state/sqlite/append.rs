@@ -1,11 +1,12 @@
 //! Bringing events into the journal.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use rusqlite::params;
 
 use super::{
-    memory::{Known, Slot},
+    evidence::NO_ENTRY,
+    memory::Slot,
     record::{Course, Record, count},
     transaction::{Failure, Transaction},
 };
@@ -13,8 +14,8 @@ use crate::{
     clock::Now,
     stages::words::Verdict,
     state::{
-        journal::{Appended, EntryId, JournalError, Settled, State, Tried},
-        key::{EventKey, OrderKey},
+        journal::{Appended, Entry, EntryId, JournalError, Settled, State, Tried},
+        key::{Digest, EventKey, OrderKey},
     },
 };
 
@@ -35,19 +36,21 @@ impl Transaction<'_> {
         }
         // What its source does not deduplicate comes without a settled identity, and as often as it is sent.
         let guarded: HashSet<_> = settled.iter().map(|settled| settled.key).collect();
-        let mut met = HashSet::new();
+        let (mut met, mut owners) = (HashSet::new(), Owners::default());
         let mut appended = Vec::with_capacity(records.len());
         for record in records {
             let entry = &record.entry;
-            let repeat = self.known(&entry.key).is_some_and(|known| known.covers(&entry.digest, now.wall));
+            let repeat = self.is_covered(&entry.key, &entry.digest, now);
             if guarded.contains(&entry.key) && (repeat || !met.insert((entry.key, entry.digest))) {
                 appended.push(Appended::Duplicate);
             } else {
-                appended.push(Appended::New(EntryId(self.insert(record, None)?)));
+                let id = self.insert(record, None)?;
+                owners.add(entry, id);
+                appended.push(Appended::New(EntryId(id)));
             }
         }
         for settled in settled {
-            self.settle(settled, now)?;
+            self.settle(settled, owners.of(&settled.key), now)?;
         }
         self.draft.bytes += bytes as u64;
         self.draft.written += bytes as u64;
@@ -66,22 +69,33 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Writes that an identity has evidence, unless that is known already.
-    pub(super) fn settle(&mut self, settled: &Settled, now: Now) -> rusqlite::Result<()> {
-        if self.known(&settled.key).is_some_and(|known| known.covers(&settled.digest, now.wall)) {
+    /// Writes that an identity of an entry has evidence, unless that is known already.
+    pub(super) fn settle(&mut self, settled: &Settled, entry: i64, now: Now) -> rusqlite::Result<()> {
+        if self.is_covered(&settled.key, &settled.digest, now) {
             return Ok(());
         }
-        self.db.prepare_cached("INSERT INTO settled (key, digest, until) VALUES (?1, ?2, ?3)")?.execute(params![
-            settled.key.as_bytes(),
-            settled.digest.as_bytes(),
-            settled.until.as_microsecond()
-        ])?;
-        self.draft.settle(settled);
+        self.know(settled, entry)
+    }
+
+    /// Writes that an identity of an entry has evidence.
+    pub(super) fn know(&mut self, settled: &Settled, entry: i64) -> rusqlite::Result<()> {
+        self.db.prepare_cached("INSERT INTO settled (key, digest, until, entry) VALUES (?1, ?2, ?3, ?4)")?.execute(
+            params![
+                settled.key.as_bytes(),
+                settled.digest.as_bytes(),
+                settled.until.as_microsecond(),
+                (entry != NO_ENTRY).then_some(entry)
+            ],
+        )?;
+        self.draft.settle(settled, entry);
         Ok(())
     }
 
-    fn known(&self, key: &EventKey) -> Option<&Known> {
-        self.draft.settled.get(key).or_else(|| self.memory.settled.get(key))
+    /// Whether there is evidence of these bytes: their window is not over, or their event is still to be delivered.
+    fn is_covered(&self, key: &EventKey, digest: &Digest, now: Now) -> bool {
+        let evidence = self.memory.evidence();
+        let known = self.draft.settled.get(key).or_else(|| evidence.known(key));
+        known.is_some_and(|known| known.covers(digest, now.wall, evidence.is_pending(known.entry)))
     }
 
     /// Writes a row, and what is kept with it; `noted` is what the sender was told, for what is only noted.
@@ -129,6 +143,9 @@ impl Transaction<'_> {
                 noted.map(|(answer, _)| answer),
             ])?;
         self.keep(id, record)?;
+        if state == State::Pending {
+            self.draft.pending.push((id, true));
+        }
         self.draft.next_id += 1;
         self.draft.count(Slot { source, upstream: upstream.unwrap_or(0), state }, 1);
         Ok(id)
@@ -161,6 +178,26 @@ impl Transaction<'_> {
         let mut find =
             self.db.prepare_cached("SELECT 1 FROM entry WHERE order_key = ?1 AND state = 'pending' LIMIT 1")?;
         find.exists([order.as_bytes()])
+    }
+}
+
+/// Which entries of a group its identities are of.
+#[derive(Default)]
+struct Owners {
+    by_key: HashMap<EventKey, i64>,
+    queued: Option<i64>,
+}
+
+impl Owners {
+    fn add(&mut self, entry: &Entry, id: i64) {
+        self.by_key.insert(entry.key, id);
+        if matches!(entry.verdict, Verdict::Queue) {
+            self.queued = Some(id);
+        }
+    }
+
+    fn of(&self, key: &EventKey) -> i64 {
+        self.by_key.get(key).copied().or(self.queued).unwrap_or(NO_ENTRY)
     }
 }
 

@@ -3,6 +3,7 @@
 use tokio::sync::oneshot;
 
 use super::{
+    evidence::NO_ENTRY,
     record::Record,
     transaction::{Failure, Transaction},
     upkeep::Upkeep,
@@ -148,7 +149,7 @@ impl Transaction<'_> {
         match command {
             Command::Append { records, settled, .. } => self.append(records, settled, now).map(Outcome::Appended),
             Command::Note { notes, .. } => self.note(notes).map(|()| Outcome::Done),
-            Command::Remember { settled } => Ok(self.settle(settled, now).map(|()| Outcome::Done)?),
+            Command::Remember { settled } => Ok(self.settle(settled, NO_ENTRY, now).map(|()| Outcome::Done)?),
             Command::Answered { entries, status } => Ok(self.answered(entries, *status).map(|()| Outcome::Done)?),
             Command::Reindex => Ok(self.reindex().map(|()| Outcome::Done)?),
             Command::Upkeep { at, .. } => Ok(self.upkeep(*at, now).map(Outcome::Kept)?),

@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use rusqlite::params;
 
 use super::{
+    evidence::Known,
     record::{self, Course},
     transaction::{Failure, Standing, Transaction},
 };
 use crate::{
     clock::Now,
-    state::journal::{EntryId, Mark, Replay, State},
+    state::journal::{Entry, EntryId, Mark, Replay, Settled, State},
 };
 
 impl Transaction<'_> {
@@ -63,10 +65,10 @@ impl Transaction<'_> {
             State::Dead | State::Delivered | State::Discarded | State::Noted | State::Quarantined => {}
         }
         // What is damaged is as good as not kept (I8).
-        match record::read(self.db, &self.memory.names, id)? {
-            Some(Ok((_, entry))) if entry.kept.is_some() => {}
+        let event = match record::read(self.db, &self.memory.names, id)? {
+            Some(Ok((_, event))) if event.kept.is_some() => event,
             _ => return Ok(Replay::NoBody),
-        }
+        };
         // Of what is only noted, the bytes are kept of nothing but deliveries.
         if standing.course.state == State::Noted && !again {
             return Ok(Replay::Delivered);
@@ -77,8 +79,23 @@ impl Transaction<'_> {
         self.set_course(id, &standing, course, None)?;
         let is_delivered = matches!(standing.course.state, State::Delivered | State::Noted);
         self.audit(id, now.wall, if is_delivered { "replayed after its delivery" } else { "replayed" })?;
+        self.know_again(id, &event, now)?;
         self.order_of(&standing, now)?;
         Ok(Replay::Queued)
+    }
+
+    /// While an event is to be delivered once more, a repeat of it is a duplicate, also where its window is long over.
+    fn know_again(&mut self, id: i64, event: &Entry, now: Now) -> rusqlite::Result<()> {
+        let until = {
+            let evidence = self.memory.evidence();
+            let counts = |known: &Known| known.until > now.wall.as_microsecond() || evidence.is_pending(known.entry);
+            match evidence.known(&event.key).filter(|known| counts(known)) {
+                Some(known) if known.digest != event.digest || evidence.is_pending(known.entry) => return Ok(()),
+                Some(known) => Timestamp::from_microsecond(known.until).unwrap_or(now.wall),
+                None => now.wall,
+            }
+        };
+        self.know(&Settled { key: event.key, digest: event.digest, until }, id)
     }
 
     /// See [`JournalStore::discard`](crate::state::journal::JournalStore::discard).

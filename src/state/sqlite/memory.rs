@@ -3,35 +3,25 @@
 //! All of it but the leases is made from the file at every start, so there is nothing that could contradict it (D-41).
 //! It changes only after the commit that it belongs to: until then, changes are in a [`Draft`].
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    mem,
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
+};
 
-use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::{
+    evidence::{Evidence, Known},
     names::Names,
+    record,
     tally::{self, Tally},
     time,
 };
 use crate::state::{
     journal::{Settled, State},
-    key::{Digest, EventKey},
+    key::EventKey,
 };
-
-/// What is known of a settled identity.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Known {
-    pub(super) digest: Digest,
-    /// Microseconds of civil time.
-    pub(super) until: i64,
-}
-
-impl Known {
-    /// Whether an event with this digest is a repeat now.
-    pub(super) fn covers(&self, digest: &Digest, wall: Timestamp) -> bool {
-        self.digest == *digest && wall.as_microsecond() < self.until
-    }
-}
 
 /// Entries that are counted together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -47,7 +37,8 @@ pub(super) struct Slot {
 pub(super) struct Memory {
     pub(super) names: Names,
     pub(super) tally: Tally,
-    pub(super) settled: HashMap<EventKey, Known>,
+    /// Those who claim events look into it, too.
+    pub(super) evidence: Arc<RwLock<Evidence>>,
     /// Entries that are being delivered, or cannot be read.
     pub(super) leased: HashSet<i64>,
     /// Entries that were not where the index of due events says.
@@ -55,6 +46,9 @@ pub(super) struct Memory {
     /// How many events were leased since the start.
     pub(super) turn: usize,
     pub(super) next_id: i64,
+    /// How many entries that wait were counted once, and were not found when the file was read. Whoever finds out why
+    /// counts down; what is left when all was looked at is gone.
+    pub(super) missing: u64,
     /// Milliseconds of the journal's own clock, as they were committed last.
     pub(super) elapsed: i64,
 }
@@ -69,6 +63,8 @@ pub(super) struct Draft {
     pub(super) unsettled: Vec<(EventKey, i64)>,
     /// Identities that are forgotten sooner than was meant.
     pub(super) cut: Vec<(EventKey, i64)>,
+    /// Entries that are to be delivered from now on, or are not any more.
+    pub(super) pending: Vec<(i64, bool)>,
     pub(super) let_go: Vec<i64>,
     pub(super) next_id: i64,
     pub(super) appended: u64,
@@ -79,7 +75,9 @@ pub(super) struct Draft {
     /// Bytes that were written ahead, roughly.
     pub(super) written: u64,
     /// Entries that were found damaged.
-    pub(super) damaged: u64,
+    pub(super) damaged: Vec<i64>,
+    /// Identities that have no evidence any more, because their entries are damaged.
+    pub(super) void: Vec<EventKey>,
     /// Places that cannot be read.
     pub(super) unreadable: u64,
     /// Whether something was changed that does not carry the time itself, so that the clock is written, too.
@@ -96,15 +94,12 @@ impl Memory {
             Some(tally) => tally,
             None => tally::recount(db)?,
         };
-        let mut settled = db.prepare("SELECT key, digest, until FROM settled ORDER BY id")?;
-        let mut rows = settled.query([])?;
-        while let Some(row) = rows.next()? {
-            // One that is damaged is no evidence any more.
-            if let (Ok(key), Ok(digest), Ok(until)) = (row.get(0), row.get(1), row.get(2)) {
-                let known = Known { digest: Digest::from_bytes(digest), until };
-                memory.settled.insert(EventKey::from_bytes(key), known);
-            }
+        let evidence = Evidence::load(db)?;
+        memory.missing = tally::missing(db, &memory.tally, record::count(evidence.entries(..).count()))?;
+        if memory.missing > 0 {
+            memory.tally = tally::recount(db)?;
         }
+        memory.evidence = Arc::new(RwLock::new(evidence));
         Ok(memory)
     }
 
@@ -114,18 +109,9 @@ impl Memory {
     }
 
     /// The transaction is safe.
-    pub(super) fn adopt(&mut self, draft: Draft, elapsed: i64) {
+    pub(super) fn adopt(&mut self, mut draft: Draft, elapsed: i64) {
+        self.evidence.write().unwrap_or_else(PoisonError::into_inner).adopt(&mut draft);
         self.names.extend(draft.names);
-        self.settled.extend(draft.settled);
-        for (key, until) in draft.cut {
-            self.settled.entry(key).and_modify(|known| known.until = known.until.min(until));
-        }
-        for (key, until) in draft.unsettled {
-            // It may have been settled anew since.
-            if self.settled.get(&key).is_some_and(|known| known.until <= until) {
-                self.settled.remove(&key);
-            }
-        }
         for (slot, change) in draft.tally {
             *self.tally.entry(slot).or_default() += change;
         }
@@ -137,6 +123,20 @@ impl Memory {
         if draft.timed {
             self.elapsed = elapsed;
         }
+    }
+
+    /// The journal is in another file. What was made from that counts, but for what is this process's own.
+    pub(super) fn replace(&mut self, other: Self) {
+        let before = mem::replace(self, other);
+        (self.leased, self.turn) = (before.leased, before.turn);
+        let found = mem::replace(&mut self.evidence, before.evidence);
+        let found = mem::take(&mut *found.write().unwrap_or_else(PoisonError::into_inner));
+        *self.evidence.write().unwrap_or_else(PoisonError::into_inner) = found;
+    }
+
+    /// What has evidence.
+    pub(super) fn evidence(&self) -> RwLockReadGuard<'_, Evidence> {
+        self.evidence.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// An entry is not leased any more.
@@ -169,9 +169,9 @@ impl Draft {
         self.tally.iter().filter(|(slot, _)| slot.state == state).map(|(_, change)| change).sum()
     }
 
-    /// An identity has evidence, once this is committed.
-    pub(super) fn settle(&mut self, settled: &Settled) {
-        let known = Known { digest: settled.digest, until: settled.until.as_microsecond() };
+    /// An identity of an entry has evidence, once this is committed.
+    pub(super) fn settle(&mut self, settled: &Settled, entry: i64) {
+        let known = Known { digest: settled.digest, until: settled.until.as_microsecond(), entry };
         self.settled.insert(settled.key, known);
     }
 }

@@ -6,8 +6,8 @@
 //!
 //! - `place`: the file is ours alone, and stays where it is. `connection`, `schema`: what is in it.
 //! - `writer`: one commit after the other; `transaction` with `append`, `mark` and `upkeep`: what is in one.
-//! - `lease`, `query`: what is read. `memory`: what is known without reading. `time`: the journal's own clock.
-//! - `rewrite`: the way out of a failed sync. `checkpoint`: how the file grows.
+//! - `lease`, `query`: what is read. `memory`, `evidence`: what is known without reading. `time`: the journal's own clock.
+//! - `glance`, `inspect`: a look from outside. `rewrite`: the way out of a failed sync. `checkpoint`: how the file grows.
 //! - `record`, `seal`, `names`, `tally`: rows, and how a damaged one is told. `scrub`, `wal`: looking for damage.
 //!
 //! <https://www.sqlite.org/wal.html> says what SQLite does; how it was found to behave is in `docs/journal.md`.
@@ -25,7 +25,9 @@ mod checkpoint;
 mod command;
 mod connection;
 mod error;
+mod evidence;
 mod glance;
+mod inspect;
 mod lease;
 mod mark;
 mod memory;
@@ -56,12 +58,15 @@ use self::{
     threads::{Unread, closed, spawn, write},
     writer::Writer,
 };
-pub use self::{error::OpenError, glance::Glance, settings::Settings};
+pub use self::{error::OpenError, glance::Glance, inspect::inspect, settings::Settings};
 use crate::{
     clock::{Clock, Now},
-    state::journal::{
-        Appended, Detail, EntryId, Filter, Group, JournalError, JournalFuture, JournalStats, JournalStore, Lane,
-        Leases, Mark, Note, Page, Replay, Row, Settled, Totals,
+    state::{
+        journal::{
+            Appended, Detail, EntryId, Filter, Group, JournalError, JournalFuture, JournalStats, JournalStore, Lane,
+            Leases, Mark, Note, Page, Replay, Row, Settled, Totals,
+        },
+        key::{Digest, EventKey},
     },
 };
 
@@ -200,6 +205,14 @@ impl JournalStore for SqliteJournal {
 
     fn remembered(&self, max: usize, now: Now) -> JournalFuture<Vec<Settled>> {
         self.look(move |db, _| query::remembered(db, max, now.wall))
+    }
+
+    fn pending(&self, key: &EventKey) -> Option<Digest> {
+        self.shared.pending(key)
+    }
+
+    fn is_void(&self, key: &EventKey) -> bool {
+        self.shared.is_void(key)
     }
 
     fn list(&self, filter: Filter, page: Page) -> JournalFuture<Vec<Row>> {

@@ -41,16 +41,28 @@ impl From<&Metadata> for Identity {
     }
 }
 
+/// Where a journal is, or is to be.
+pub(super) struct Location {
+    pub(super) directory: PathBuf,
+    /// The file, in that directory.
+    pub(super) path: PathBuf,
+}
+
+/// Finds the place of a journal, and checks its directory.
+pub(super) fn locate(path: &Path) -> Result<Location, OpenError> {
+    let given = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let directory = check_directory(given)?;
+    let name = path.file_name().ok_or_else(|| OpenError::NoFile { path: path.to_owned() })?;
+    Ok(Location { path: directory.join(name), directory })
+}
+
 impl Place {
     /// Checks the directory, takes the lock, and makes sure that the file is there and private.
     pub(super) fn take(path: &Path) -> Result<Self, OpenError> {
-        let given = match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        let directory = check_directory(given)?;
-        let name = path.file_name().ok_or_else(|| OpenError::NoFile { path: path.to_owned() })?;
-        let path = directory.join(name);
+        let Location { directory, path } = locate(path)?;
         let lock = take_lock(&beside(&path, ".lock"))?;
         let place = Self { directory, path, lock, opened: None };
         place.finish_rewrite().map_err(|error| OpenError::io(&place.path, &error))?;
@@ -140,7 +152,7 @@ impl Place {
 }
 
 /// The file `path`, with `suffix` after its name.
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
@@ -172,7 +184,7 @@ fn check_directory(given: &Path) -> Result<PathBuf, OpenError> {
 }
 
 /// A plain file of ours.
-fn check_file(path: &Path, found: &Metadata) -> Result<(), OpenError> {
+pub(super) fn check_file(path: &Path, found: &Metadata) -> Result<(), OpenError> {
     let us = geteuid().as_raw();
     if found.is_symlink() {
         let target = fs::read_link(path).unwrap_or_default();

@@ -94,7 +94,8 @@ CREATE TABLE settled (
     id     INTEGER PRIMARY KEY,
     key    BLOB NOT NULL,
     digest BLOB NOT NULL,
-    until  INTEGER NOT NULL
+    until  INTEGER NOT NULL,
+    entry  INTEGER                      -- whose it is, or in which it is: evidence lasts for as long as that is pending
 );
 
 -- How many entries each source has in each state, for each upstream: kept up to date, because counting takes long.

@@ -1,6 +1,8 @@
 //! Looking for damage before it is met: what is kept is read through, a little at a time, for as long as the process
 //! runs. Found is what does not say what was written, and what the index of due events has lost (D-31).
 
+use std::{collections::BTreeSet, ops::Bound};
+
 use rusqlite::{ErrorCode, params};
 
 use super::{
@@ -26,6 +28,17 @@ enum Look {
 }
 
 impl Transaction<'_> {
+    /// An event was to be delivered, and its row is not there any more.
+    fn gone(&mut self, id: i64) {
+        tracing::error!(
+            entry = id,
+            "an event of the journal is gone: its page is damaged. Nothing was deleted: stop the gateway, keep a copy, \
+             and look for it with `sqlite3 JOURNAL .recover`"
+        );
+        self.draft.damaged.push(id);
+        self.draft.pending.push((id, false));
+    }
+
     /// Reads on from entry `from`. Where the next step goes on; 0 at the end.
     pub(super) fn scrub(&mut self, from: i64, now: Now) -> rusqlite::Result<i64> {
         match self.scrub_on(from, now) {
@@ -46,6 +59,7 @@ impl Transaction<'_> {
         let mut select = self.db.prepare_cached("SELECT id FROM entry WHERE id > ?1 ORDER BY id LIMIT ?2")?;
         let ids: Vec<i64> =
             select.query_map([from, record::count(STEP)], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        self.miss(from, &ids)?;
         let mut bytes = 0;
         for id in &ids {
             match self.look(*id)? {
@@ -58,6 +72,16 @@ impl Transaction<'_> {
             }
         }
         Ok(if ids.len() < STEP { 0 } else { ids.last().copied().unwrap_or(0) })
+    }
+
+    /// Looks whether what is to be delivered is among these entries, which are all that were found after `from`.
+    fn miss(&mut self, from: i64, found: &[i64]) -> rusqlite::Result<()> {
+        let found: BTreeSet<_> = found.iter().copied().collect();
+        let last = if found.len() < STEP { i64::MAX } else { found.last().copied().unwrap_or(i64::MAX) };
+        let is_gone = |id: &i64| !found.contains(id);
+        let gone: Vec<_> =
+            self.memory.evidence().entries((Bound::Excluded(from), Bound::Included(last))).filter(is_gone).collect();
+        if gone.is_empty() { Ok(()) } else { self.reindex() }
     }
 
     fn look(&self, id: i64) -> rusqlite::Result<Look> {
@@ -101,10 +125,17 @@ impl Transaction<'_> {
         select.exists(params![id])
     }
 
-    /// Makes the index of due events anew. Where not even the events can be read, the others go on as before.
+    /// Makes the indexes of pending events anew. Where not even the events can be read, the others go on as before.
     pub(super) fn reindex(&mut self) -> rusqlite::Result<()> {
         tracing::error!("the index of due events is damaged; it is made anew from the events");
-        match self.db.execute_batch("REINDEX entry_due") {
+        let known: Vec<_> = self.memory.evidence().entries(..).collect();
+        let mut find = self.db.prepare_cached("SELECT 1 FROM entry WHERE id = ?1")?;
+        for id in known {
+            if !find.exists([id])? {
+                self.gone(id);
+            }
+        }
+        match self.db.execute_batch("REINDEX entry_due; REINDEX entry_order") {
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => {
                 self.draft.unreadable += 1;
                 Ok(())

@@ -3,14 +3,17 @@
 use std::{
     path::Path,
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
         atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
 
-use super::command::Command;
-use crate::state::journal::{JournalError, JournalStats};
+use super::{command::Command, evidence::Evidence};
+use crate::state::{
+    journal::{JournalError, JournalStats},
+    key::{Digest, EventKey},
+};
 
 /// Numbers and the state of health.
 #[derive(Debug)]
@@ -28,10 +31,11 @@ pub(super) struct Shared {
     pub(super) notes: AtomicUsize,
     /// Entries that wait for the writer.
     pub(super) waiting: AtomicUsize,
+    evidence: Arc<RwLock<Evidence>>,
 }
 
 impl Shared {
-    pub(super) fn new(path: &Path) -> Self {
+    pub(super) fn new(path: &Path, evidence: Arc<RwLock<Evidence>>) -> Self {
         Self {
             path: path.into(),
             stats: Mutex::default(),
@@ -41,6 +45,7 @@ impl Shared {
             checkpointed: Mutex::default(),
             notes: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
+            evidence,
         }
     }
 
@@ -54,6 +59,16 @@ impl Shared {
 
     pub(super) fn trouble(&self, reason: Option<String>) {
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = reason;
+    }
+
+    /// The bytes that an identity stands for, while their event is to be delivered.
+    pub(super) fn pending(&self, key: &EventKey) -> Option<Digest> {
+        self.evidence.read().unwrap_or_else(PoisonError::into_inner).pending(key)
+    }
+
+    /// Whether the event of an identity was found damaged.
+    pub(super) fn is_void(&self, key: &EventKey) -> bool {
+        self.evidence.read().unwrap_or_else(PoisonError::into_inner).is_void(key)
     }
 
     pub(super) fn generation(&self) -> u64 {
@@ -82,8 +97,8 @@ impl Shared {
         stats.damaged += damaged;
     }
 
-    pub(super) fn damaged(&self) {
-        self.lock().damaged += 1;
+    pub(super) fn damaged(&self, entries: u64) {
+        self.lock().damaged += entries;
     }
 
     pub(super) fn oldest_pending(&self, age: Duration) {

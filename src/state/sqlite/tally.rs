@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, params};
 
 use super::{memory::Slot, record, seal::Seal};
+use crate::state::journal::State;
 
 /// Entries by source, upstream and state.
 pub(super) type Tally = BTreeMap<Slot, i64>;
@@ -59,6 +60,22 @@ pub(super) fn recount(db: &Connection) -> rusqlite::Result<Tally> {
         store(db, *slot, *entries)?;
     }
     Ok(tally)
+}
+
+/// How many entries wait for the application or for an operator, by the count, and are in none of the indexes that have
+/// them all: whatever took them, somebody has to hear of it (D-31). `pending` is how many wait for the application.
+pub(super) fn missing(db: &Connection, tally: &Tally, pending: i64) -> rusqlite::Result<u64> {
+    let counted = |state| tally.iter().filter(|(slot, _)| slot.state == state).map(|(_, entries)| entries).sum::<i64>();
+    let mut missing = (counted(State::Pending) - pending).max(0);
+    for state in [State::Dead, State::Quarantined] {
+        let mut count = db.prepare(&format!(
+            "SELECT count(*) FROM entry INDEXED BY entry_waiting WHERE state = '{}' AND state IN ('dead', 'quarantined')",
+            state.as_str()
+        ))?;
+        let found: i64 = count.query_row([], |row| row.get(0))?;
+        missing += (counted(state) - found).max(0);
+    }
+    Ok(u64::try_from(missing).unwrap_or(0))
 }
 
 fn seal(slot: Slot, entries: i64) -> i64 {

@@ -109,6 +109,7 @@ impl Transaction<'_> {
             let slot = |state| Slot { source: from.source, upstream: from.upstream.unwrap_or(0), state };
             self.draft.count(slot(from.course.state), -1);
             self.draft.count(slot(to.state), 1);
+            self.draft.pending.push((id, to.state == State::Pending));
         }
         self.draft.timed = true;
         self.draft.written += CHANGE_BYTES;
@@ -125,7 +126,8 @@ impl Transaction<'_> {
             params![id, course.state.as_str(), course.since, course.seal(id, fixed)],
         )?;
         self.audit(id, wall, "found damaged, and set aside")?;
-        self.draft.damaged += 1;
+        self.draft.pending.push((id, false));
+        self.draft.damaged.push(id);
         tracing::error!(entry = id, "an entry of the journal is damaged; it is set aside and not delivered");
         Ok(())
     }
@@ -184,22 +186,49 @@ impl Transaction<'_> {
         self.set_due(oldest, Some(self.elapsed), wall)
     }
 
+    /// What was damaged or is gone was not delivered, and its sender may bring it again: dedup must not hide that (I2).
+    fn void(&mut self) -> rusqlite::Result<()> {
+        let keys = self.memory.evidence().identities(&self.draft.damaged);
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let mut forget = self.db.prepare("DELETE FROM settled WHERE entry = ?1")?;
+        for entry in &self.draft.damaged {
+            forget.execute([entry])?;
+        }
+        self.draft.void = keys;
+        Ok(())
+    }
+
+    /// What was damaged or is gone may have been what others of its order waited for; which order that was is unknown.
+    fn advance_all(&mut self, wall: Timestamp) -> rusqlite::Result<()> {
+        let mut find = self.db.prepare(
+            "SELECT DISTINCT order_key FROM entry INDEXED BY entry_order \
+             WHERE state = 'pending' AND order_key IS NOT NULL",
+        )?;
+        let orders: Vec<Option<[u8; 32]>> = find.query_map([], |row| Ok(row.get(0).ok()))?.collect::<Result<_, _>>()?;
+        orders.into_iter().flatten().try_for_each(|order| self.advance(&OrderKey::from_bytes(order), wall))
+    }
+
     fn set_due(&mut self, id: i64, due: Option<i64>, wall: Timestamp) -> rusqlite::Result<()> {
+        // The scrub finds what is damaged or gone.
         let Some(standing) = self.standing(id, wall)? else { return Ok(()) };
         let course = Course { due, ..standing.course };
         self.set_course(id, &standing, course, None)
     }
 
     /// The last changes before the commit: how many entries there are, and where the clock stands.
-    pub(super) fn finish(&mut self) -> rusqlite::Result<()> {
-        if self.draft.damaged > 0 {
-            // A damaged row may say anything about its source and state, so counting up and down is of no use.
-            self.draft.recounted = Some(tally::recount(self.db)?);
-        } else {
+    pub(super) fn finish(&mut self, wall: Timestamp) -> rusqlite::Result<()> {
+        if self.draft.damaged.is_empty() {
             for (slot, change) in self.draft.tally.iter().filter(|(_, change)| **change != 0) {
                 let entries = self.memory.tally.get(slot).copied().unwrap_or(0) + change;
                 tally::store(self.db, *slot, entries)?;
             }
+        } else {
+            self.advance_all(wall)?;
+            self.void()?;
+            // A damaged row may say anything about its source and state, so counting up and down is of no use.
+            self.draft.recounted = Some(tally::recount(self.db)?);
         }
         if self.draft.timed {
             time::store(self.db, self.elapsed, self.draft.next_id)?;

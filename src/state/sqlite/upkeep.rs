@@ -6,7 +6,7 @@
 
 use rusqlite::{OptionalExtension as _, params};
 
-use super::{memory::Slot, record, transaction::Transaction};
+use super::{evidence::NO_ENTRY, memory::Slot, record, transaction::Transaction};
 use crate::{
     clock::Now,
     state::{claims::WINDOW_MAX, journal::State, key::EventKey},
@@ -26,17 +26,24 @@ const CLOCK_EVERY: i64 = 10_000;
 pub(super) struct Upkeep {
     /// The last settled identity that was looked at.
     settled: i64,
+    /// Whether there were too many when it was looked.
+    crowded: bool,
     /// Where the search for the oldest pending entry goes on, and whether it is pending.
     oldest: (i64, Option<i64>),
     /// The last entry that was looked at for damage.
     scrubbed: i64,
-    /// Whether all entries were looked at since the start.
+    /// Whether all entries were looked at since the file was opened.
     once: bool,
     /// Whether there is more to do at once.
     pub(super) more: bool,
 }
 
 impl Upkeep {
+    /// Whether all entries were looked at since the file was opened.
+    pub(super) fn is_through(&self) -> bool {
+        self.once
+    }
+
     /// Since when the oldest pending entry waits, by the journal's clock.
     pub(super) fn oldest_since(&self) -> Option<i64> {
         self.oldest.1
@@ -103,29 +110,32 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Deletes identities whose window is over, and the oldest if there are too many. How many.
+    /// Deletes identities whose window is over, and the oldest if there are too many; but none of what is still to be
+    /// delivered (D-40). How many.
     fn forget_settled(&mut self, at: &mut Upkeep, now: Now) -> rusqlite::Result<i64> {
         let wall = now.wall.as_microsecond();
         let longest = wall.saturating_add(i64::try_from(WINDOW_MAX.as_micros()).unwrap_or(i64::MAX));
-        let known = record::count(self.memory.settled.len());
+        let known = record::count(self.memory.evidence().len());
         let excess = known - i64::try_from(self.settings.max_settled).unwrap_or(i64::MAX);
-        if excess > 0 {
+        if excess > 0 && !at.crowded {
             at.settled = 0;
         }
-        let mut select =
-            self.db.prepare_cached("SELECT id, key, until FROM settled WHERE id > ?1 ORDER BY id LIMIT ?2")?;
+        at.crowded = excess > 0;
+        let mut select = self.db.prepare_cached(
+            "SELECT id, key, until, ifnull(entry, 0) FROM settled WHERE id > ?1 ORDER BY id LIMIT ?2",
+        )?;
         let key = |row: &rusqlite::Row<'_>| row.get(1).map(EventKey::from_bytes);
         // One that is damaged is known to nobody, and goes.
         let row = |row: &rusqlite::Row<'_>| {
             let settled = key(row).ok().zip(row.get(2).ok());
             let (key, until) = settled.unwrap_or((EventKey::from_bytes([0; 32]), 0));
-            Ok((row.get(0)?, key, until))
+            Ok((row.get(0)?, key, until, row.get(3).unwrap_or(NO_ENTRY)))
         };
-        let rows: Vec<(i64, EventKey, i64)> =
+        let rows: Vec<(i64, EventKey, i64, i64)> =
             select.query_map(params![at.settled, STEP], row)?.collect::<Result<_, _>>()?;
         let mut gone = 0;
-        for (id, key, until) in &rows {
-            if *until <= wall || gone < excess {
+        for (id, key, until, entry) in &rows {
+            if (*until <= wall || gone < excess) && !self.memory.evidence().is_pending(*entry) {
                 self.db.prepare_cached("DELETE FROM settled WHERE id = ?1")?.execute([id])?;
                 self.draft.unsettled.push((*key, *until));
                 gone += 1;

@@ -4,13 +4,14 @@
 //! of a write that was torn. So one flipped bit would silently cost every event that was promised after it (D-31).
 //! Here, before SQLite sees the file, the two are told apart: a transaction is only begun when the one before is synced,
 //! so a bad frame that is followed by frames of a *later* transaction was whole once. A single flipped bit can even be
-//! put right, because the checksum says when it is. The file as it was found is kept beside the mended one.
+//! put right, because the checksum says when it is; where it does not say which bit, what the page was before does. The file as it was found is kept beside the mended one.
 //!
 //! The format: <https://www.sqlite.org/fileformat2.html#the_write_ahead_log>.
 
 use std::{
     fs,
     io::{self, Write as _},
+    os::unix::fs::FileExt as _,
     path::Path,
 };
 
@@ -40,6 +41,15 @@ struct Ahead {
     page: usize,
     big_endian: bool,
     salt: [u8; 8],
+    /// The file that all this is ahead of.
+    file: Option<fs::File>,
+}
+
+/// A bit that may have changed: its byte, and its place in that.
+#[derive(Clone, Copy)]
+struct Flip {
+    at: usize,
+    bit: u8,
 }
 
 impl Place {
@@ -50,7 +60,7 @@ impl Place {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             other => other?,
         };
-        let Some(mut ahead) = Ahead::parse(bytes) else { return Ok(None) };
+        let Some(mut ahead) = Ahead::parse(bytes, fs::File::open(self.path()).ok()) else { return Ok(None) };
         let Some(end) = ahead.proven_end() else {
             // A torn tail goes, so that nothing of it can be taken for a later transaction the next time.
             let whole = ahead.start(ahead.whole());
@@ -86,7 +96,7 @@ impl Place {
 
 impl Ahead {
     /// Reads the head of the file, which may be damaged itself: all but the salt is known, and every frame repeats that.
-    fn parse(bytes: Vec<u8>) -> Option<Self> {
+    fn parse(bytes: Vec<u8>, file: Option<fs::File>) -> Option<Self> {
         let head = bytes.get(..HEADER)?;
         let big_endian = match word(head, 0) {
             0x377f_0682 => false,
@@ -95,7 +105,7 @@ impl Ahead {
         };
         let page = usize::try_from(word(head, 8)).ok().filter(|size| size.is_power_of_two() && *size >= 512)?;
         let salt = head[16..24].try_into().expect("eight bytes");
-        let ahead = Self { bytes, page, big_endian, salt };
+        let ahead = Self { bytes, page, big_endian, salt, file };
         // A damaged head would be another matter; SQLite then begins anew, and so would we.
         (ahead.sum([0, 0], &ahead.bytes[..HEADER - 8]) == ahead.stored(HEADER - 8)).then_some(ahead)
     }
@@ -146,16 +156,28 @@ impl Ahead {
     }
 
     /// Looks for the one bit of a frame that makes it fit, and flips it.
+    fn flip_back(&mut self, sum: Sum, index: usize, stored: Sum) -> bool {
+        let fitting = self.fitting(sum, index, stored);
+        let flip = if let [only] = fitting[..] { Some(only) } else { self.likely(index, &fitting) };
+        if let Some(Flip { at, bit }) = flip {
+            self.bytes[at] ^= bit;
+        }
+        flip.is_some()
+    }
+
+    /// Every bit of a frame that would make it fit.
     ///
     /// The sums are linear: a word that is larger by one makes them larger by what depends only on how many pairs of
-    /// words follow. So one walk from the end tries every bit.
-    fn flip_back(&mut self, sum: Sum, index: usize, stored: Sum) -> bool {
+    /// words follow. So one walk from the end tries every bit. The higher a bit, the less its change says of its place:
+    /// of the highest one, a sum modulo 2^32 only keeps whether what it is multiplied by is odd, and so many others fit.
+    fn fitting(&self, sum: Sum, index: usize, stored: Sum) -> Vec<Flip> {
         let start = self.start(index);
         let computed = self.frame_sum(sum, index);
         let missing = [stored[0].wrapping_sub(computed[0]), stored[1].wrapping_sub(computed[1])];
         let body = start + FRAME_HEADER;
         let pairs = (body..body + self.page).step_by(8).rev().chain([start]);
         let (mut of_first, mut of_second): (Sum, Sum) = ([1, 1], [0, 1]);
+        let mut fitting = Vec::new();
         for pair in pairs {
             for (at, weight) in [(pair, of_first), (pair + 4, of_second)] {
                 let word = self.read(at);
@@ -163,8 +185,7 @@ impl Ahead {
                     let change = if word >> bit & 1 == 0 { 1_u32 << bit } else { (1_u32 << bit).wrapping_neg() };
                     if weight.map(|weight| weight.wrapping_mul(change)) == missing {
                         let byte = if self.big_endian { 3 - bit / 8 } else { bit / 8 };
-                        self.bytes[at + byte] ^= 1 << (bit % 8);
-                        return true;
+                        fitting.push(Flip { at: at + byte, bit: 1 << (bit % 8) });
                     }
                 }
             }
@@ -173,7 +194,55 @@ impl Ahead {
                 [first, second.wrapping_add(first)]
             });
         }
-        false
+        fitting
+    }
+
+    /// Of several bits that would make a frame fit, the one that what the page was before speaks for; none if that is not
+    /// one alone. Most of a page stays as it was from one commit to the next.
+    fn likely(&self, index: usize, fitting: &[Flip]) -> Option<Flip> {
+        let (start, body) = (self.start(index), self.start(index) + FRAME_HEADER);
+        let flipped = |flip: &Flip| {
+            let mut head: [u8; COVERED] = self.bytes[start..start + COVERED].try_into().expect("eight bytes");
+            head[flip.at - start] ^= flip.bit;
+            (word(&head, 0), word(&head, 4))
+        };
+        let (number, size) = (word(&self.bytes, start), word(&self.bytes, start + 4));
+        let alike = |number| {
+            let before = self.before(index, number).unwrap_or_default();
+            before.iter().zip(&self.bytes[body..]).filter(|(then, now)| then == now).count()
+        };
+        let of_head = |flip: &&Flip| {
+            let (flipped, resized) = flipped(flip);
+            // It was another page, or it ended a transaction, or did not.
+            flipped != number && alike(flipped) > alike(number) || resized != size && !self.is_size(index, size)
+        };
+        if let Some(head) = fitting.iter().filter(|flip| flip.at < body).find(of_head) {
+            return Some(*head);
+        }
+        let before = self.before(index, number)?;
+        let as_before = |flip: &&Flip| flip.at >= body && before[flip.at - body] == self.bytes[flip.at] ^ flip.bit;
+        let mut likely = fitting.iter().filter(as_before);
+        likely.next().filter(|_| likely.next().is_none()).copied()
+    }
+
+    /// Whether a frame may say that the file has so many pages after it: none, or about as many as the others say.
+    fn is_size(&self, index: usize, size: u32) -> bool {
+        let others = (0..self.frames()).filter(|other| *other != index && self.is_of_now(*other));
+        let most = others.map(|other| word(&self.bytes, self.start(other) + 4)).max().unwrap_or(0);
+        size == 0 || size.abs_diff(most) < most / 2
+    }
+
+    /// What a page was before a frame: in an earlier one, or in the file.
+    fn before(&self, index: usize, number: u32) -> Option<Vec<u8>> {
+        let earlier = (0..index).rev().find(|earlier| word(&self.bytes, self.start(*earlier)) == number);
+        if let Some(earlier) = earlier {
+            let body = self.start(earlier) + FRAME_HEADER;
+            return Some(self.bytes[body..body + self.page].to_vec());
+        }
+        let mut page = vec![0; self.page];
+        let at = u64::from(number.checked_sub(1)?) * self.page as u64;
+        self.file.as_ref()?.read_exact_at(&mut page, at).ok()?;
+        Some(page)
     }
 
     fn frames(&self) -> usize {

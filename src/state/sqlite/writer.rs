@@ -83,7 +83,7 @@ impl Writer {
         let memory = Memory::load(&db).map_err(|error| OpenError::sqlite(place.path(), &error))?;
         let steady = clock.now().steady;
         let time = JournalTime::resume(memory.elapsed, steady);
-        let shared = Arc::new(Shared::new(place.path()));
+        let shared = Arc::new(Shared::new(place.path(), Arc::clone(&memory.evidence)));
         let mut writer = Self {
             place,
             db: Some(db),
@@ -206,7 +206,7 @@ impl Writer {
                 Err(Failure::Sqlite(error)) => return Err(error),
             });
         }
-        transaction.finish()?;
+        transaction.finish(self.clock.now().wall)?;
         let Transaction { draft, elapsed, .. } = transaction;
         fault::point("journal.before_commit");
         if fault::trips("journal.commit") {
@@ -223,7 +223,9 @@ impl Writer {
         self.pause = RETRY_FIRST;
         self.ahead = self.ahead.map(|ahead| ahead + draft.written + COMMIT_BYTES);
         self.checkpoint_if_due();
-        self.shared.committed(draft.appended, draft.damaged + draft.unreadable);
+        let damaged = draft.damaged.len() as u64;
+        self.shared.committed(draft.appended, damaged + draft.unreadable);
+        self.memory.missing = self.memory.missing.saturating_sub(damaged);
         self.memory.adopt(draft, elapsed);
         self.publish_counts();
     }
@@ -245,7 +247,7 @@ impl Writer {
         for id in known.into_iter().chain(&unfit.unreadable) {
             tracing::error!(entry = id, "an entry of the journal cannot be read; it is not delivered");
             self.memory.leased.insert(*id);
-            self.shared.damaged();
+            self.shared.damaged(1);
         }
         if !lost.is_empty() {
             self.write(vec![Command::Reindex]);
@@ -269,6 +271,11 @@ impl Writer {
     /// A step of the upkeep was made.
     fn kept_up(&mut self, at: Upkeep) {
         self.upkeep = at;
+        if at.is_through() && self.memory.missing > 0 {
+            let missing = mem::take(&mut self.memory.missing);
+            tracing::error!(missing, "entries that wait were counted in the journal, and are not in it any more");
+            self.shared.damaged(missing);
+        }
         let now = self.clock.now().steady;
         if at.more {
             self.upkeep_at = now + BUSY_TICK;
@@ -329,7 +336,8 @@ impl Writer {
     fn fail(&mut self, reason: String) -> JournalError {
         let now = self.clock.now().steady;
         tracing::error!(reason, retry_in = ?self.pause, "the journal cannot be written");
-        self.trouble = Some(Trouble { reason: reason.clone(), retry_at: now + self.pause });
+        let pause = if fault::trips("journal.pause") { Duration::ZERO } else { self.pause };
+        self.trouble = Some(Trouble { reason: reason.clone(), retry_at: now + pause });
         self.pause = (self.pause * 2).min(RETRY_MAX);
         self.shared.trouble(Some(reason.clone()));
         JournalError::Failed(reason)
@@ -367,8 +375,8 @@ impl Writer {
         self.place.finish_rewrite().map_err(|error| error.to_string())?;
         let db = connection::open(&mut self.place).map_err(|error| error.to_string())?;
         let memory = Memory::load(&db).map_err(|error| error.to_string())?;
-        let Memory { leased, turn, .. } = mem::replace(&mut self.memory, memory);
-        (self.memory.leased, self.memory.turn) = (leased, turn);
+        self.memory.replace(memory);
+        self.upkeep = Upkeep::default();
         self.db = Some(db);
         self.shared.replaced();
         let bytes = self.place.weigh().map_err(|error| error.to_string())?;

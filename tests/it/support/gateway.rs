@@ -202,6 +202,11 @@ impl Gateway {
         seen
     }
 
+    /// So many events arrived at another application.
+    pub(crate) fn delivered_elsewhere(&self, events: usize) {
+        self.delivered.set(self.delivered.get() + events);
+    }
+
     pub(crate) fn journal(&self) -> &Journal {
         self.ground.journal.as_ref().expect("there is a journal")
     }

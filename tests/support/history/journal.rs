@@ -10,11 +10,36 @@ use super::{Event, History, Kept, Request, Step, Try};
 impl History {
     /// When the journal took an event, and how.
     pub(super) fn kept(&self, event: &Event) -> Vec<(usize, Duration, &Kept)> {
-        let kept = self.steps.iter().enumerate().flat_map(|(at, (time, step))| match step {
-            Step::Kept(entries) => entries.iter().map(|kept| (at, *time, kept)).collect(),
+        let index = self.index();
+        let steps: BTreeSet<_> = index.kept.get(&event.bytes).into_iter().flatten().chain(&index.arrays).collect();
+        let kept = steps.into_iter().flat_map(|at| match &self.steps[*at] {
+            (time, Step::Kept(entries)) => entries.iter().map(|kept| (*at, *time, kept)).collect(),
             _ => Vec::new(),
         });
         kept.filter(|(_, _, kept)| kept.has(event) && kept.is_new).collect()
+    }
+
+    /// Whether the journal may know an event as one that is to be delivered, at a step.
+    pub(super) fn may_wait(&self, event: &Event, at: usize) -> bool {
+        let Some(taken) = self.taken(event, at) else { return false };
+        let is_decided =
+            |(_, step): &(Duration, Step)| matches!(step, Step::Decided(body) if body.contains(&event.bytes));
+        !self.steps[taken..at].iter().any(is_decided)
+    }
+
+    /// Whether an event is to be delivered from the journal, at a step, whatever anybody has noted: the application has
+    /// not got it, and nobody has given it up.
+    fn waits(&self, tries: &[Try<'_>], event: &Event, at: usize) -> bool {
+        let Some(taken) = self.taken(event, at) else { return false };
+        let got = |it: &Try<'_>| it.delivered && it.ended.is_some_and(|(ended, _)| (taken..at).contains(&ended));
+        let died = |(_, step): &(Duration, Step)| matches!(step, Step::Died(body) if body.contains(&event.bytes));
+        !tries.iter().any(|it| it.events.contains(event) && got(it)) && !self.steps[taken..at].iter().any(died)
+    }
+
+    /// The step at which the journal last took an event that is to be delivered, before another step.
+    fn taken(&self, event: &Event, before: usize) -> Option<usize> {
+        let kept = self.kept(event).into_iter().filter(|(at, _, kept)| *at < before && !kept.is_aside);
+        kept.map(|(at, ..)| at).next_back()
     }
 
     /// What is in the journal is sent by one attempt at a time, and not again once one was taken, unless the process
@@ -62,12 +87,12 @@ impl History {
         }
     }
 
-    /// The journal takes an event once within its window (D-40).
-    pub(super) fn acceptances(&self, broken: &mut Vec<(&'static str, String)>) {
+    /// The journal takes an event once within its window, and not again before it is delivered or given up (D-40).
+    pub(super) fn acceptances(&self, tries: &[Try<'_>], broken: &mut Vec<(&'static str, String)>) {
         let events: BTreeSet<_> = self.requests().into_values().flat_map(|request| request.events).collect();
         for event in events.into_iter().filter(|event| !self.shares_identity([*event])) {
             for pair in self.kept(event).windows(2) {
-                if pair[1].1 < pair[0].1 + self.window {
+                if pair[1].1 < pair[0].1 + self.window || self.waits(tries, event, pair[1].0) {
                     broken
                         .push(("D-40", format!("{event:?} is accepted twice, at {:?} and {:?}", pair[0].1, pair[1].1)));
                 }

@@ -174,6 +174,30 @@ fn i_10_d_40_what_the_journal_took() {
 }
 
 #[test]
+fn i_02_d_40_after_the_window() {
+    // The window is over after the first acceptance; what comes then comes at 200 s.
+    let check = |before: Vec<Step>, after: Vec<Step>, want: &[&str]| {
+        let steps = before.into_iter().map(|step| (Duration::ZERO, step));
+        let steps = steps.chain(after.into_iter().map(|step| (Duration::from_secs(200), step))).collect();
+        let history = History::sync(Duration::from_secs(10), Duration::from_secs(100), steps);
+        let broken = History { is_queued: true, ..history }.violations();
+        assert_eq!(broken.iter().map(|(name, _)| *name).collect::<Vec<_>>(), want, "{broken:?}");
+    };
+    let taken = || vec![received(0, &[1]), kept(&[1], true), answered(0, 202)];
+    let delivered = |attempt| vec![sent(0, "{1}", 1), ended(attempt, true), Step::Decided("{1}".into())];
+    let is_duplicate = || vec![received(1, &[1]), answered(1, 202)];
+    let is_new = || vec![received(1, &[1]), kept(&[1], true), answered(1, 202)];
+    check(taken(), [is_duplicate(), delivered(0)].concat(), &[]);
+    check(taken(), [is_new(), delivered(0)].concat(), &["D-40"]);
+    check([taken(), delivered(0)].concat(), is_duplicate(), &["I2"]);
+    check([taken(), delivered(0)].concat(), is_new(), &[]);
+    // The application got it, and the process died before it had noted that: both are right.
+    let unmarked = || [taken(), vec![sent(0, "{1}", 1), ended(0, true), Step::Crashed]].concat();
+    check(unmarked(), is_duplicate(), &[]);
+    check(unmarked(), is_new(), &[]);
+}
+
+#[test]
 fn i_14_nobody_overtakes() {
     let taken = || vec![received(0, &[1, 2, 3]), kept(&[1, 2, 3], true), answered(0, 202)];
     let one = |attempt, body: &str| vec![sent(0, body, 1), ended(attempt, true)];

@@ -78,6 +78,103 @@ fn d_41_evidence_of_what_was_queued() {
 }
 
 #[test]
+fn d_40_a_repeat_of_what_waits_is_a_duplicate_however_late() {
+    let mut bench = Bench::new();
+    bench.queue("1");
+    bench.wait(WINDOW * 3);
+    for _ in 0..2 {
+        // Also after the upkeep has looked for what it may forget, and after a restart.
+        bench.wait(Duration::from_secs(2));
+        bench.lease(0);
+        assert_eq!(bench.append(vec![bench.event("1")]).unwrap(), [Appended::Duplicate]);
+        bench.reopen();
+    }
+    let life = Life::begin(bench);
+    let text = String::from_utf8(body("1").to_vec()).unwrap();
+    assert!(matches!(life.claim("1", &text), Claimed::Settled));
+    assert!(matches!(life.claim("1", "other"), Claimed::Conflict));
+    let Life { mut bench, claims } = life;
+    drop(claims);
+    bench.reopen();
+    bench.deliver(&bench.lease(1)[0]);
+    assert_eq!(bench.journal().pending(&bench.event("1").key), None);
+    let life = Life::begin(bench);
+    assert!(matches!(life.claim("1", &text), Claimed::Ours(_)), "its window is over");
+}
+
+#[test]
+fn d_40_while_it_waits_once_more() {
+    let bench = Bench::new();
+    let id = bench.queue("1");
+    bench.mark(bench.lease(1)[0].id, Mark::Dead(None, "gave up".into())).unwrap();
+    bench.wait(WINDOW * 2);
+    bench.lease(0);
+    assert_eq!(bench.journal().pending(&bench.event("1").key), None, "nothing is done about it");
+    assert_eq!(done(bench.journal().replay(id, false, bench.now())).unwrap(), Replay::Queued);
+    assert_eq!(bench.append(vec![bench.event("1")]).unwrap(), [Appended::Duplicate]);
+    assert!(done(bench.journal().discard(id, bench.now())).unwrap());
+    assert!(matches!(bench.append(vec![bench.event("1")]).unwrap()[..], [Appended::New(_)]));
+}
+
+#[test]
+fn d_40_an_event_in_an_array_that_waits() {
+    let bench = Bench::new();
+    let (array, inside) = (bench.event("array"), bench.event("inside"));
+    let settled = [&inside, &array].map(|event| bench.settled(event)).to_vec();
+    done(bench.journal().append(Group { entries: vec![array], settled }, bench.now())).unwrap();
+    bench.wait(WINDOW * 2);
+    bench.lease(0);
+    assert_eq!(bench.journal().pending(&inside.key), Some(inside.digest));
+    bench.deliver(&bench.lease(1)[0]);
+    assert_eq!(bench.journal().pending(&inside.key), None);
+}
+
+#[test]
+fn d_40_r_20_there_may_be_more_that_waits_than_is_remembered() {
+    let bench = Bench::with(|settings| settings.max_settled = 2);
+    for id in ["1", "2", "3", "4"] {
+        bench.queue(id);
+    }
+    let known = |bench: &Bench| {
+        bench.wait(Duration::from_secs(2));
+        bench.lease(0);
+        ["1", "2", "3", "4"].map(|id| bench.append(vec![bench.event(id)]).unwrap() == [Appended::Duplicate])
+    };
+    assert_eq!(known(&bench), [true; 4]);
+    for leased in bench.lease(3) {
+        bench.deliver(&leased);
+    }
+    // Two are forgotten before their time; those that waited longest were settled first.
+    assert_eq!(known(&bench).into_iter().filter(|known| *known).count(), 2);
+}
+
+#[test]
+fn i_02_d_31_what_is_damaged_may_be_sent_again() {
+    let mut bench = Bench::new();
+    bench.queue("1");
+    bench.journal = None;
+    let db = rusqlite::Connection::open(bench.file("")).unwrap();
+    db.execute_batch("UPDATE kept SET body = randomblob(10)").unwrap();
+    drop(db);
+    bench.reopen();
+    let journal = Arc::new(bench.journal.take().unwrap());
+    let store = done(DurableClaims::load(journal.clone(), 1_000, bench.now()).boxed()).unwrap();
+    let life = Life { claims: Claims::new(Arc::new(store)), bench };
+    let text = String::from_utf8(body("1").to_vec()).unwrap();
+    assert!(matches!(life.claim("1", &text), Claimed::Settled), "nobody has looked yet");
+    life.bench.wait(Duration::from_secs(1));
+    done(journal.lease(lane(), 1, life.bench.now())).unwrap();
+    assert_eq!(journal.stats().damaged, 1);
+    let Claimed::Ours(claim) = life.claim("1", &text) else { panic!("dedup hides an event that nobody got") };
+    let entry = life.bench.event("1");
+    let settled = vec![life.bench.settled(&entry)];
+    let appended = done(journal.append(Group { entries: vec![entry], settled }, life.bench.now())).unwrap();
+    assert!(matches!(appended[..], [Appended::New(_)]));
+    claim.settle(Evidence::Journaled, WINDOW, life.bench.now()).now_or_never().unwrap().unwrap();
+    assert!(matches!(life.claim("1", &text), Claimed::Settled));
+}
+
+#[test]
 fn windows_go_on_while_the_process_is_down() {
     let life = Life::new();
     life.deliver("1", WINDOW);

@@ -99,21 +99,19 @@ fn d_52_time_goes_on_while_nothing_is_written() {
 fn settled_identities_are_forgotten_when_their_window_is_over() {
     let bench = Bench::with(|settings| settings.max_settled = 6);
     let settled = |bench: &Bench| done(bench.journal().totals()).unwrap().settled;
-    for number in 0..4 {
+    let settle = |number: i32| {
         bench.queue(&number.to_string());
-    }
+        bench.deliver(&bench.lease(1)[0]);
+    };
+    (0..4).for_each(settle);
     bench.wait(Duration::from_hours(12));
-    for number in 4..6 {
-        bench.queue(&number.to_string());
-    }
+    (4..6).for_each(settle);
     bench.upkeep(2);
     assert_eq!(settled(&bench), 6);
     bench.wait(Duration::from_hours(12));
     bench.upkeep(2);
     assert_eq!(settled(&bench), 2);
-    for number in 6..12 {
-        bench.queue(&number.to_string());
-    }
+    (6..12).for_each(settle);
     bench.upkeep(2);
     assert_eq!(settled(&bench), 6, "the oldest two had to go");
     let remembered = done(bench.journal().remembered(99, bench.now())).unwrap();
