@@ -75,13 +75,15 @@ impl Transaction<'_> {
         let until = if crowded { i64::MAX } else { by_wall };
         let mut select = self.db.prepare_cached(
             "SELECT id, source, ifnull(upstream, 0), state FROM entry INDEXED BY entry_finished \
-             WHERE state IN ('delivered', 'discarded', 'noted') AND received_at < ?1 ORDER BY received_at LIMIT ?2",
+             WHERE (state = 'delivered' OR state = 'discarded' OR state = 'noted') AND received_at < ?1 \
+             ORDER BY received_at LIMIT ?2",
         )?;
         let mut old = select.query_map(params![until, STEP], finished)?.collect::<Result<Vec<_>, _>>()?;
         if old.is_empty() {
             let mut select = self.db.prepare_cached(
                 "SELECT id, source, ifnull(upstream, 0), state FROM entry INDEXED BY entry_finished \
-                 WHERE state IN ('delivered', 'discarded', 'noted') AND received_at > ?1 AND since < ?2 LIMIT ?3",
+                 WHERE (state = 'delivered' OR state = 'discarded' OR state = 'noted') AND received_at > ?1 \
+                 AND since < ?2 LIMIT ?3",
             )?;
             old = select
                 .query_map(params![now.wall.as_microsecond(), by_clock, STEP], finished)?

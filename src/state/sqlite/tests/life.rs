@@ -189,11 +189,11 @@ fn a_list_needs_no_sorting() {
     let time = Some(bench.now().wall);
     for (filter, index) in [
         (Filter::default(), "entry_received"),
-        (Filter { source: text(), ..Filter::default() }, "entry_source"),
-        (Filter { event_type: text(), ..Filter::default() }, "entry_type"),
+        (Filter { source: text(), ..Filter::default() }, "entry_received"),
+        (Filter { event_type: text(), ..Filter::default() }, "entry_received"),
         (Filter { state: Some(State::Dead), ..Filter::default() }, "entry_waiting"),
         (Filter { since: time, until: time, ..Filter::default() }, "entry_received"),
-        (Filter { source: text(), since: time, ..Filter::default() }, "entry_source"),
+        (Filter { source: text(), since: time, ..Filter::default() }, "entry_received"),
         (Filter { verdict: text(), ..Filter::default() }, "entry_received"),
     ] {
         let (sql, values) = query::select(&filter, Page::default()).unwrap();
