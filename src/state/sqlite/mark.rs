@@ -8,7 +8,7 @@ use rusqlite::params;
 use super::{
     evidence::Known,
     record::{self, Course},
-    transaction::{Failure, Standing, Transaction},
+    transaction::{End, Failure, Standing, Transaction},
 };
 use crate::{
     clock::Now,
@@ -28,14 +28,12 @@ impl Transaction<'_> {
         };
         if let Some(tried) = tried {
             self.attempt(id, tried)?;
-            let mut write = self.db.prepare_cached("UPDATE entry SET last_status = ?2 WHERE id = ?1")?;
-            write.execute(params![id, tried.status])?;
         }
         let (state, due, death) = self.outcome(&standing, mark);
         let made = i64::from(tried.is_some());
         let Course { since, attempts, in_a_row, .. } = standing.course;
         let course = Course { state, due, since, attempts: attempts + made, in_a_row: in_a_row + made };
-        self.set_course(id, &standing, course, death)?;
+        self.set_course(id, &standing, course, End { tried, death })?;
         if state == State::Delivered && !self.settings.keep_bodies {
             self.forget_body(id)?;
         }
@@ -76,7 +74,7 @@ impl Transaction<'_> {
         let due = standing.order.is_none().then_some(self.elapsed);
         let attempts = standing.course.attempts;
         let course = Course { state: State::Pending, due, since: self.elapsed, attempts, in_a_row: 0 };
-        self.set_course(id, &standing, course, None)?;
+        self.set_course(id, &standing, course, End::default())?;
         let is_delivered = matches!(standing.course.state, State::Delivered | State::Noted);
         self.audit(id, now.wall, if is_delivered { "replayed after its delivery" } else { "replayed" })?;
         self.know_again(id, &event, now)?;
@@ -107,7 +105,7 @@ impl Transaction<'_> {
             State::Delivered | State::Discarded | State::Noted => return Ok(false),
         }
         let course = Course { state: State::Discarded, due: None, ..standing.course };
-        self.set_course(id, &standing, course, None)?;
+        self.set_course(id, &standing, course, End::default())?;
         self.forget_body(id)?;
         self.audit(id, now.wall, "given up")?;
         self.order_of(&standing, now)?;

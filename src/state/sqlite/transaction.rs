@@ -59,6 +59,15 @@ pub(super) struct Standing {
     fixed: i64,
 }
 
+/// What a change of an entry's course came from.
+#[derive(Clone, Copy, Default)]
+pub(super) struct End<'a> {
+    /// The attempt that was made.
+    pub(super) tried: Option<&'a Tried>,
+    /// Why nothing more is tried.
+    pub(super) death: Option<&'a str>,
+}
+
 impl Transaction<'_> {
     /// Reads how an entry stands. One that is damaged is set aside, and as good as not there.
     pub(super) fn standing(&mut self, id: i64, wall: Timestamp) -> rusqlite::Result<Option<Standing>> {
@@ -82,18 +91,12 @@ impl Transaction<'_> {
         }
     }
 
-    /// Changes what becomes of an entry. `death` says why nothing more is tried.
-    pub(super) fn set_course(
-        &mut self,
-        id: i64,
-        from: &Standing,
-        to: Course,
-        death: Option<&str>,
-    ) -> rusqlite::Result<()> {
+    /// Changes what becomes of an entry.
+    pub(super) fn set_course(&mut self, id: i64, from: &Standing, to: Course, end: End<'_>) -> rusqlite::Result<()> {
         self.db
             .prepare_cached(
-                "UPDATE entry SET state = ?2, due = ?3, since = ?4, attempts = ?5, in_a_row = ?6, seal = ?7, death = ?8 \
-                 WHERE id = ?1",
+                "UPDATE entry SET state = ?2, due = ?3, since = ?4, attempts = ?5, in_a_row = ?6, seal = ?7, death = ?8, \
+                 last_status = iif(?9, ?10, last_status) WHERE id = ?1",
             )?
             .execute(params![
                 id,
@@ -103,7 +106,9 @@ impl Transaction<'_> {
                 to.attempts,
                 to.in_a_row,
                 to.seal(id, from.fixed),
-                death
+                end.death,
+                end.tried.is_some(),
+                end.tried.and_then(|tried| tried.status),
             ])?;
         if from.course.state != to.state {
             let slot = |state| Slot { source: from.source, upstream: from.upstream.unwrap_or(0), state };
@@ -214,7 +219,7 @@ impl Transaction<'_> {
         // The scrub finds what is damaged or gone.
         let Some(standing) = self.standing(id, wall)? else { return Ok(()) };
         let course = Course { due, ..standing.course };
-        self.set_course(id, &standing, course, None)
+        self.set_course(id, &standing, course, End::default())
     }
 
     /// The last changes before the commit: how many entries there are, and where the clock stands.
