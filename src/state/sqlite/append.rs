@@ -34,6 +34,14 @@ impl Transaction<'_> {
         if let Some(reason) = self.no_room(records.len(), bytes) {
             return Err(Failure::Refused(JournalError::Full(reason)));
         }
+        let is_new = |record: &Record| {
+            let entry = &record.entry;
+            matches!(entry.verdict, Verdict::Queue) && !self.is_covered(&entry.key, &entry.digest, now)
+        };
+        if records.iter().any(is_new) && self.waits_in_part(records, settled) {
+            let reason = "events of this array were taken meanwhile, in other company".into();
+            return Err(Failure::Refused(JournalError::Failed(reason)));
+        }
         // What its source does not deduplicate comes without a settled identity, and as often as it is sent.
         let guarded: HashSet<_> = settled.iter().map(|settled| settled.key).collect();
         let (mut met, mut owners) = (HashSet::new(), Owners::default());
@@ -89,6 +97,20 @@ impl Transaction<'_> {
         )?;
         self.draft.settle(settled, entry);
         Ok(())
+    }
+
+    /// Whether events within an array are to be delivered already: a claim that outlived its lease was taken over while
+    /// the journal still wrote. An array is not taken in part, so its sender comes again, and the claims know then.
+    fn waits_in_part(&self, records: &[Record], settled: &[Settled]) -> bool {
+        let own: HashSet<_> = records.iter().map(|record| record.entry.key).collect();
+        let is_inside = |one: &&Settled| !own.contains(&one.key);
+        let evidence = self.memory.evidence();
+        let waits = |one: &Settled| {
+            let drafted =
+                self.draft.settled.get(&one.key).filter(|known| known.entry != NO_ENTRY).map(|known| known.digest);
+            drafted.or_else(|| evidence.pending(&one.key)) == Some(one.digest)
+        };
+        settled.iter().filter(is_inside).any(waits)
     }
 
     /// Whether there is evidence of these bytes: their window is not over, or their event is still to be delivered.

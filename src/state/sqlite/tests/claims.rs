@@ -130,6 +130,23 @@ fn d_40_an_event_in_an_array_that_waits() {
 }
 
 #[test]
+fn d_40_an_array_is_not_taken_in_part() {
+    let bench = Bench::new();
+    let inside = ["a", "b"].map(|id| bench.event(id));
+    let append = |array: &str, count: usize| {
+        let array = bench.event(array);
+        let settled = inside[..count].iter().chain([&array]).map(|event| bench.settled(event)).collect();
+        done(bench.journal().append(Group { entries: vec![array], settled }, bench.now()))
+    };
+    append("alone", 1).unwrap();
+    assert_eq!(append("alone", 1).unwrap(), [Appended::Duplicate]);
+    assert!(append("in company", 2).is_err(), "one of them is there already");
+    assert_eq!(bench.journal().pending(&inside[1].key), None, "and nothing of the rest");
+    bench.deliver(&bench.lease(1)[0]);
+    assert!(matches!(append("in company", 2).unwrap()[..], [Appended::New(_)]));
+}
+
+#[test]
 fn d_40_r_20_there_may_be_more_that_waits_than_is_remembered() {
     let bench = Bench::with(|settings| settings.max_settled = 2);
     for id in ["1", "2", "3", "4"] {
