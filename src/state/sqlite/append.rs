@@ -87,14 +87,12 @@ impl Transaction<'_> {
 
     /// Writes that an identity of an entry has evidence.
     pub(super) fn know(&mut self, settled: &Settled, entry: i64) -> rusqlite::Result<()> {
-        self.db.prepare_cached("INSERT INTO settled (key, digest, until, entry) VALUES (?1, ?2, ?3, ?4)")?.execute(
-            params![
-                settled.key.as_bytes(),
-                settled.digest.as_bytes(),
-                settled.until.as_microsecond(),
-                (entry != NO_ENTRY).then_some(entry)
-            ],
-        )?;
+        self.statements.settled.run(params![
+            settled.key.as_bytes(),
+            settled.digest.as_bytes(),
+            settled.until.as_microsecond(),
+            (entry != NO_ENTRY).then_some(entry)
+        ])?;
         self.draft.settle(settled, entry);
         Ok(())
     }
@@ -132,38 +130,31 @@ impl Transaction<'_> {
         let attempts = i64::from(noted.and_then(|(_, tried)| tried).map_or(0, |tried| tried.number));
         let due = (state == State::Pending && !waits).then_some(self.elapsed);
         let course = Course { state, due, since: self.elapsed, attempts, in_a_row: 0 };
-        self.db
-            .prepare_cached(
-                "INSERT INTO entry (id, received_at, source, event_type, key, digest, bytes, verdict, reason, pointer, \
-                 keyword, traceparent, upstream, order_key, fixed, state, due, since, attempts, in_a_row, seal, \
-                 last_status, answer) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, \
-                 ?17, ?18, ?19, ?20, ?21, ?22, ?23)",
-            )?
-            .execute(params![
-                id,
-                entry.received_at.as_microsecond(),
-                source,
-                entry.event_type,
-                entry.key.as_bytes(),
-                entry.digest.as_bytes(),
-                count(entry.bytes),
-                entry.verdict.as_str(),
-                entry.verdict.reason(),
-                entry.fault.as_ref().map(|fault| &fault.pointer),
-                entry.fault.as_ref().map(|fault| &fault.keyword),
-                entry.traceparent,
-                upstream,
-                order.as_ref().map(OrderKey::as_bytes),
-                record.fixed,
-                state.as_str(),
-                course.due,
-                course.since,
-                course.attempts,
-                course.in_a_row,
-                course.seal(id, record.fixed),
-                noted.and_then(|(_, tried)| tried).and_then(|tried| tried.status),
-                noted.map(|(answer, _)| answer),
-            ])?;
+        self.statements.entry.run(params![
+            id,
+            entry.received_at.as_microsecond(),
+            source,
+            entry.event_type,
+            entry.key.as_bytes(),
+            entry.digest.as_bytes(),
+            count(entry.bytes),
+            entry.verdict.as_str(),
+            entry.verdict.reason(),
+            entry.fault.as_ref().map(|fault| &fault.pointer),
+            entry.fault.as_ref().map(|fault| &fault.keyword),
+            entry.traceparent,
+            upstream,
+            order.as_ref().map(OrderKey::as_bytes),
+            record.fixed,
+            state.as_str(),
+            course.due,
+            course.since,
+            course.attempts,
+            course.in_a_row,
+            course.seal(id, record.fixed),
+            noted.and_then(|(_, tried)| tried).and_then(|tried| tried.status),
+            noted.map(|(answer, _)| answer),
+        ])?;
         self.keep(id, record)?;
         if state == State::Pending {
             self.draft.pending.push((id, true));
@@ -174,25 +165,19 @@ impl Transaction<'_> {
     }
 
     /// Keeps what the delivery of an entry needs.
-    fn keep(&self, id: i64, record: &Record) -> rusqlite::Result<()> {
+    fn keep(&mut self, id: i64, record: &Record) -> rusqlite::Result<()> {
         let Some(kept) = &record.entry.kept else { return Ok(()) };
-        self.db
-            .prepare_cached(
-                "INSERT INTO kept (entry, content_type, headers, strength, secret, position, total, body, seal) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-            )?
-            .execute(params![
-                id,
-                kept.content_type.as_bytes(),
-                record.headers,
-                kept.strength.as_str(),
-                kept.secret,
-                kept.batch.map(|(position, _)| count(position)),
-                kept.batch.map(|(_, total)| count(total)),
-                &kept.body[..],
-                record.kept_seal
-            ])?;
-        Ok(())
+        self.statements.kept.run(params![
+            id,
+            kept.content_type.as_bytes(),
+            record.headers,
+            kept.strength.as_str(),
+            kept.secret,
+            kept.batch.map(|(position, _)| count(position)),
+            kept.batch.map(|(_, total)| count(total)),
+            &kept.body[..],
+            record.kept_seal
+        ])
     }
 
     /// Whether an earlier entry of the order is still to be decided.

@@ -126,9 +126,8 @@ impl Transaction<'_> {
         standing.order.as_ref().map_or(Ok(()), |order| self.advance(order, now.wall))
     }
 
-    fn forget_body(&self, id: i64) -> rusqlite::Result<()> {
-        self.db.prepare_cached("DELETE FROM kept WHERE entry = ?1")?.execute([id])?;
-        Ok(())
+    fn forget_body(&mut self, id: i64) -> rusqlite::Result<()> {
+        self.statements.forget.run([id])
     }
 
     /// The time of the journal's clock after a while.

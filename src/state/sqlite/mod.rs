@@ -42,6 +42,7 @@ mod scrub;
 mod seal;
 mod settings;
 mod shared;
+mod statements;
 mod tally;
 mod threads;
 mod time;

@@ -10,6 +10,7 @@ use super::{
     memory::{Draft, Memory, Slot},
     names,
     record::{Course, Damaged, count},
+    statements::Statements,
     tally, time,
 };
 use crate::state::{
@@ -23,6 +24,7 @@ const CHANGE_BYTES: u64 = 1_500;
 /// The calls of a group, on their way to one commit.
 pub(super) struct Transaction<'a> {
     pub(super) db: &'a Connection,
+    pub(super) statements: Statements<'a>,
     pub(super) memory: &'a Memory,
     pub(super) settings: &'a Settings,
     pub(super) draft: Draft,
@@ -93,23 +95,18 @@ impl Transaction<'_> {
 
     /// Changes what becomes of an entry.
     pub(super) fn set_course(&mut self, id: i64, from: &Standing, to: Course, end: End<'_>) -> rusqlite::Result<()> {
-        self.db
-            .prepare_cached(
-                "UPDATE entry SET state = ?2, due = ?3, since = ?4, attempts = ?5, in_a_row = ?6, seal = ?7, death = ?8, \
-                 last_status = iif(?9, ?10, last_status) WHERE id = ?1",
-            )?
-            .execute(params![
-                id,
-                to.state.as_str(),
-                to.due,
-                to.since,
-                to.attempts,
-                to.in_a_row,
-                to.seal(id, from.fixed),
-                end.death,
-                end.tried.is_some(),
-                end.tried.and_then(|tried| tried.status),
-            ])?;
+        self.statements.course.run(params![
+            id,
+            to.state.as_str(),
+            to.due,
+            to.since,
+            to.attempts,
+            to.in_a_row,
+            to.seal(id, from.fixed),
+            end.death,
+            end.tried.is_some(),
+            end.tried.and_then(|tried| tried.status),
+        ])?;
         if from.course.state != to.state {
             let slot = |state| Slot { source: from.source, upstream: from.upstream.unwrap_or(0), state };
             self.draft.count(slot(from.course.state), -1);
@@ -145,22 +142,16 @@ impl Transaction<'_> {
     }
 
     /// Notes an attempt that was made.
-    pub(super) fn attempt(&self, id: i64, tried: &Tried) -> rusqlite::Result<()> {
-        self.db
-            .prepare_cached(
-                "INSERT OR REPLACE INTO attempt (entry, number, at, class, status, took, error) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-            )?
-            .execute(params![
-                id,
-                tried.number,
-                tried.at.as_microsecond(),
-                tried.class.as_str(),
-                tried.status,
-                i64::try_from(tried.took.as_micros()).unwrap_or(i64::MAX),
-                tried.error
-            ])?;
-        Ok(())
+    pub(super) fn attempt(&mut self, id: i64, tried: &Tried) -> rusqlite::Result<()> {
+        self.statements.attempt.run(params![
+            id,
+            tried.number,
+            tried.at.as_microsecond(),
+            tried.class.as_str(),
+            tried.status,
+            i64::try_from(tried.took.as_micros()).unwrap_or(i64::MAX),
+            tried.error
+        ])
     }
 
     /// The number of a name, which gets one if it has none.

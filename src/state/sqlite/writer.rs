@@ -16,6 +16,7 @@ use super::{
     memory::{Draft, Memory},
     place::Place,
     shared::Shared,
+    statements::Statements,
     time::{JournalTime, millis},
     transaction::{Failure, Transaction},
     upkeep::Upkeep,
@@ -39,7 +40,7 @@ const TICK: Duration = Duration::from_secs(1);
 const BUSY_TICK: Duration = Duration::from_millis(20);
 
 /// A checkpoint begins when about so much was written ahead.
-const CHECKPOINT_AT: u64 = 8 << 20;
+const CHECKPOINT_AT: u64 = 16 << 20;
 
 /// What a commit writes ahead besides what it is for, roughly.
 const COMMIT_BYTES: u64 = 16 << 10;
@@ -189,6 +190,7 @@ impl Writer {
         db.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         let mut transaction = Transaction {
             db,
+            statements: Statements::of(db),
             memory: &self.memory,
             settings: &self.settings,
             draft: self.memory.draft(),
