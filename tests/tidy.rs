@@ -23,7 +23,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("gateway", &["clock", "fault", "fetch", "secret", "server", "stages", "state", "telemetry", "upstream"]),
     ("admin", &["server", "stages", "state", "telemetry"]),
     ("config", &["admin", "gateway", "secret", "server", "stages", "state", "telemetry", "upstream"]),
-    ("fuzzing", &["app", "gateway", "clock", "config", "secret", "stages", "state"]),
+    ("fuzzing", &["admin", "app", "gateway", "clock", "config", "secret", "server", "stages", "state", "upstream"]),
     ("app", BELOW_APP),
     ("cli", BELOW_CLI),
 ];

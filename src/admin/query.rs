@@ -35,7 +35,7 @@ pub(super) const CHANGE: &[(&str, &str)] = &[
 ];
 
 /// A question for the delivery log.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listing {
     /// Which entries.
     pub filter: Filter,
@@ -52,7 +52,7 @@ pub(super) struct Terms {
 
 impl Listing {
     /// Reads the parameters of a list.
-    pub(super) fn parse(query: &str, now: Timestamp) -> Result<Self, String> {
+    pub fn parse(query: &str, now: Timestamp) -> Result<Self, String> {
         let mut listing = Self::default();
         for (name, value) in pairs(query, LIST)? {
             let Self { filter, page } = &mut listing;
@@ -116,7 +116,9 @@ pub fn time(text: &str, now: Timestamp) -> Result<Timestamp, String> {
         let span: Span = text.parse().ok().filter(|span: &Span| !span.is_negative())?;
         Some(now.to_zoned(TimeZone::UTC).checked_sub(span).ok()?.timestamp())
     };
-    let found = text.parse().ok().or_else(|| utc(text.parse().ok()?)).or_else(ago);
+    // A time of day in the zone of a place would be read as if it were in UTC.
+    let civil = || utc(text.parse().ok().filter(|_| !text.contains('['))?);
+    let found = text.parse().ok().or_else(civil).or_else(ago);
     found.ok_or_else(|| {
         format!("{text:?} is no time: write \"2026-11-26T08:00:00Z\", \"2026-11-26 08:00\" or \"2h\" (ago)")
     })
@@ -168,6 +170,8 @@ mod tests {
         check("2026-11-26 08:00:00", Some("2026-11-26T08:00:00Z"));
         check("2026-11-26 08:00", Some("2026-11-26T08:00:00Z"));
         check("2026-11-26", Some("2026-11-26T00:00:00Z"));
+        check("2026-11-26T09:00:00+01:00[Europe/Berlin]", Some("2026-11-26T08:00:00Z"));
+        check("2026-11-26T09:00:00[Europe/Berlin]", None);
         check("2h", Some("2025-12-31T22:00:00Z"));
         check("1d 30m", Some("2025-12-30T23:30:00Z"));
         check("-2h", None);

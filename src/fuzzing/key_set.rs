@@ -16,16 +16,22 @@ pub fn key_set(data: &[u8]) {
     let pointer = |text: &str| Pointer::parse(text).expect("a constant");
     let reading = Reading { form, at: pointer(at), until: Some(pointer("/until")) };
     let read = KeySet::read(&Bytes::copy_from_slice(document), &reading);
-    if let (Ok(set), Form::Jwks) = (read, form) {
-        let keys = object(document).expect("a set of keys is a JSON object")["keys"].as_array().cloned();
-        let keys = keys.expect("the keys are a list");
-        assert!(keys.iter().any(|key| key.get("d").is_none() && key["kty"] != "oct"), "one of them is public");
-        assert!(set.knows(None), "a set that was read has a key");
+    let Ok(set) = read else { return };
+    assert!(set.knows(None), "a set that was read has a key");
+    let json = serde_json::from_slice::<Value>(document).unwrap_or_default();
+    let is_public = |key: &Value| key.is_object() && key.get("d").is_none() && key["kty"] != "oct";
+    match form {
+        Form::Jwks => {
+            let keys = json["keys"].as_array().expect("the keys are a list");
+            assert!(keys.iter().any(is_public), "one of them is public");
+        }
+        Form::Jwk => assert!(is_public(&json["key"]), "it is public"),
+        Form::Pem => assert!(at.is_empty() || json["key"].is_string(), "it is a text"),
+        Form::X509 => {
+            let text = std::str::from_utf8(document).expect("it is text");
+            assert!(text.contains("-----BEGIN CERTIFICATE-----"), "it is a certificate");
+        }
     }
-}
-
-fn object(json: &[u8]) -> Option<serde_json::Map<String, Value>> {
-    serde_json::from_slice(json).ok()
 }
 
 #[cfg(test)]
@@ -38,6 +44,8 @@ mod tests {
             r#"{"keys":[]}"#,
             r#"{"keys":[{"kty":"RSA","n":"AQAB","e":"AQAB"},1,null]}"#,
             r#"{"key":{"kty":"EC"}}"#,
+            r#"{"key":{"kty":"RSA","n":"AQAB","e":"AQAB","d":"AQAB"}}"#,
+            r#"{"key":"-----BEGIN PUBLIC KEY-----"}"#,
             "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----",
         ] {
             (0..5).for_each(|pick| key_set(&[&[pick], document.as_bytes()].concat()));

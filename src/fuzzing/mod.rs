@@ -7,7 +7,10 @@ mod json;
 mod key;
 mod key_set;
 mod language;
+mod listing;
+mod moment;
 mod packing;
+mod proxies;
 mod signature;
 mod template;
 mod token;
@@ -20,7 +23,10 @@ pub use self::{
     key::key,
     key_set::key_set,
     language::language,
+    listing::listing,
+    moment::moment,
     packing::packing,
+    proxies::proxies,
     signature::signature,
     template::template,
     token::token,

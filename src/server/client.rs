@@ -13,7 +13,7 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 ///
 /// Hops are read from the right, each vouched for by the trusted hop after it. The first untrusted one is the client;
 /// at one that is not an address the walk ends with the last good one, for nothing to its left can be believed.
-pub(super) fn client(peer: Option<IpAddr>, headers: &HeaderMap, trusted: &[IpNet]) -> Client {
+pub(crate) fn client(peer: Option<IpAddr>, headers: &HeaderMap, trusted: &[IpNet]) -> Client {
     let Some(peer) = peer.map(|address| address.to_canonical()) else {
         return Client { address: None, known: false };
     };

@@ -28,6 +28,7 @@ use crate::{
     },
 };
 
+pub(crate) use client::client;
 pub use head::is_plain;
 pub use listen::{ListenOn, Listener};
 pub use shutdown::Shutdown;

@@ -59,7 +59,7 @@ impl<H: Handler> listen::Service for Receiver<H> {
         let (parts, mut body) = request.into_parts();
         let checked =
             head::check(&parts.method, &parts.uri, parts.version, &parts.headers, self.settings.limits.target_bytes);
-        let client = client::client(connection.peer, &parts.headers, &self.settings.trusted_proxies);
+        let client = client(connection.peer, &parts.headers, &self.settings.trusted_proxies);
         let head = Head {
             path: parts.uri.path().to_owned(),
             query: parts.uri.query().map(ToOwned::to_owned),
@@ -77,7 +77,7 @@ impl<H: Handler> listen::Service for Receiver<H> {
     }
 
     fn unparsed(&self, connection: &connections::Connection, refusal: Refusal) {
-        let client = client::client(connection.peer, &http::HeaderMap::new(), &self.settings.trusted_proxies);
+        let client = client(connection.peer, &http::HeaderMap::new(), &self.settings.trusted_proxies);
         self.handler.unparsed(client, refusal);
     }
 }

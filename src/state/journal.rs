@@ -331,7 +331,7 @@ impl State {
 }
 
 /// Which entries a list has.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
     /// Of this source.
     pub source: Option<String>,

@@ -278,7 +278,7 @@ async fn whole(body: &mut Incoming) -> Option<Bytes> {
 }
 
 /// `Retry-After` in seconds or as a date (RFC 9110, sections 10.2.3 and 5.6.7); junk is ignored.
-fn retry_after(headers: &HeaderMap) -> Option<RetryAfter> {
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<RetryAfter> {
     let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?;
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
         return text.parse().ok().map(RetryAfter::Seconds);

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use jiff::Timestamp;
 
-pub(crate) use client::chain;
 pub use client::{HttpUpstream, Settings, Tls};
+pub(crate) use client::{chain, retry_after};
 
 /// One request to an application, ready to be sent. The address is the upstream's own; events never choose it.
 #[derive(Clone, Debug)]
