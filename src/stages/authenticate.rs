@@ -180,7 +180,7 @@ impl Authenticator {
 
     /// Admits the request if every rule that applies verifies, and at least one does apply.
     pub fn admit(&self, received: Received, now: Timestamp) -> Result<(Authentic, Looked), Box<Rejection>> {
-        self.admit_with(received, &Published::default(), now)
+        self.admit_with(received, &Published::NONE, now)
     }
 
     /// The same, with what was fetched of what it [wants](Self::wants).

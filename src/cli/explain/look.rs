@@ -136,7 +136,7 @@ fn age(window: &Window, facts: &Facts<'_>, now: Timestamp) -> String {
 /// Lets `look` see what a token claims, where it can be read.
 fn with_claims<T>(scheme: &Jose, facts: &Facts<'_>, look: impl FnOnce(&Facts<'_>) -> T) -> T {
     let claims = scheme.claims(facts);
-    look(&Facts { claims: claims.as_ref().map(Document::root), ..facts.clone() })
+    look(&Facts { claims: claims.as_ref().map(Document::root), ..*facts })
 }
 
 /// A time among the claims (RFC 7519, section 4.1), in seconds since 1970.

@@ -140,6 +140,9 @@ impl Wanted {
 }
 
 impl Published {
+    /// Nothing was fetched.
+    pub const NONE: Self = Self { sets: Vec::new(), incomplete: false };
+
     /// Keys that a rule wanted.
     pub fn add(&mut self, wanted: &Wanted, set: Arc<KeySet>) {
         self.sets.push((wanted.rule, set));
