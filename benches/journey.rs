@@ -159,7 +159,7 @@ fn journey(criterion: &mut Criterion) {
             },
             |received| {
                 let allowance = gateway.open(&received.head).unwrap();
-                let answer = gateway.clone().handle(allowance.route, received).now_or_never();
+                let answer = gateway.clone().handle(allowance.route, received.into()).now_or_never();
                 assert!(answer.expect("nothing waits").status.is_success());
             },
             BatchSize::SmallInput,

@@ -73,7 +73,7 @@ fn measure(sender: &Sender, batches: u32) -> (Duration, Duration) {
             black_box(mac.verify_slice(&tag)).unwrap();
         }
         bare = bare.min(start.elapsed());
-        let requests: Vec<Received> = (0..BATCH).map(|_| request.clone()).collect();
+        let requests: Vec<_> = (0..BATCH).map(|_| Box::new(request.clone())).collect();
         let mut admitted = Vec::with_capacity(requests.len());
         let start = Instant::now();
         for request in requests {

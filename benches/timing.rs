@@ -142,7 +142,7 @@ fn welch(samples: &[Vec<f64>; 2]) -> f64 {
 
 fn admits(source: &Source, request: Received) -> bool {
     let at = request.at;
-    source.authenticator.admit(request, at).is_ok()
+    source.authenticator.admit(request.into(), at).is_ok()
 }
 
 fn source(preset: &str, more: &str) -> Source {

@@ -72,7 +72,7 @@ fn load(
 
 fn strength(source: &Source, received: Received) -> Option<Strength> {
     let at = received.at;
-    match source.enter(received, at) {
+    match source.enter(received.into(), at) {
         Entry::Admitted(authentic, _) => Some(authentic.strength()),
         Entry::Denied(..) | Entry::Greeted(_) | Entry::Refused(..) => None,
     }
@@ -183,7 +183,7 @@ fn verdict(rules: &str, secret: &str, lines: &[(&str, &str)], body: &str) -> &'s
         received.head.headers.append(name.parse::<http::HeaderName>().unwrap(), value.parse().unwrap());
     }
     let at = received.at;
-    match source.enter(received, at) {
+    match source.enter(received.into(), at) {
         Entry::Admitted(..) => "ok",
         Entry::Greeted(_) => "greeted",
         Entry::Denied(refusal, _) | Entry::Refused(refusal, _) => refusal.as_str(),

@@ -136,7 +136,7 @@ impl<'a> StandIn<'a> {
         let age = age.ok_or("the source checks no signed time that could be set back")?;
         let at: Timestamp = draft.0.at - age - std::time::Duration::from_mins(2);
         let stale = self.sign(&Draft(Received { at, ..draft.0.clone() }))?;
-        match self.source.enter(stale.clone(), self.clock.now().wall) {
+        match self.source.enter(stale.clone().into(), self.clock.now().wall) {
             Entry::Refused(Refusal::TimestampStale, _) => Ok(stale),
             Entry::Admitted(..) | Entry::Denied(..) | Entry::Greeted(_) | Entry::Refused(..) => {
                 Err("the time that is signed is in the body, which is sent as it is".to_owned())
@@ -182,7 +182,7 @@ impl<'a> StandIn<'a> {
     /// What the source would answer: found out here, with its own settings, as far as that goes without its memory.
     pub(super) fn expected(&self, request: &Received) -> Expected {
         let answered = |answer: Answer| Expected::Status(answer.status);
-        let (authentic, _) = match self.source.enter(request.clone(), self.clock.now().wall) {
+        let (authentic, _) = match self.source.enter(request.clone().into(), self.clock.now().wall) {
             Entry::Admitted(authentic, looked) => (authentic, looked),
             Entry::Denied(_, answer) => return answered(answer),
             Entry::Greeted(welcome) => return answered(welcome.answer),
@@ -201,7 +201,7 @@ impl<'a> StandIn<'a> {
 
     /// What the source would answer when it has delivered the very same before: it may not tell repeats.
     pub(super) fn repeated(&self, request: &Received) -> Expected {
-        let Entry::Admitted(authentic, _) = self.source.enter(request.clone(), self.clock.now().wall) else {
+        let Entry::Admitted(authentic, _) = self.source.enter(request.clone().into(), self.clock.now().wall) else {
             return Expected::Success;
         };
         let batch = self.source.split(&authentic);
@@ -215,7 +215,7 @@ impl<'a> StandIn<'a> {
 
     /// Whether an event of the request is not as it should be: whether it breaks a schema, and what then becomes of it.
     fn offends(&self, request: &Received) -> Option<(bool, Option<Verdict>)> {
-        let Entry::Admitted(authentic, _) = self.source.enter(request.clone(), self.clock.now().wall) else {
+        let Entry::Admitted(authentic, _) = self.source.enter(request.clone().into(), self.clock.now().wall) else {
             return None;
         };
         let batch = self.source.split(&authentic).ok()?;
@@ -232,7 +232,7 @@ impl<'a> StandIn<'a> {
 
     /// What the application knows the events of a request as; nothing, where that is not known before it arrives.
     pub(super) fn identities(&self, request: &Received) -> Vec<String> {
-        let Entry::Admitted(authentic, _) = self.source.enter(request.clone(), self.clock.now().wall) else {
+        let Entry::Admitted(authentic, _) = self.source.enter(request.clone().into(), self.clock.now().wall) else {
             return Vec::new();
         };
         let Ok(batch) = self.source.split(&authentic) else { return Vec::new() };

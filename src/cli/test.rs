@@ -73,10 +73,10 @@ fn run(vector: &Vector) -> Result<(), String> {
 fn accepted(vector: &Vector) -> Result<(), String> {
     let (source, received) = (vector.source(Doorkeeper::Recorded)?, vector.received()?);
     let (published, at) = (vector.published(&source, &received), received.at);
-    if source.authenticator.admit_with(received.clone(), &published, at).is_ok() {
+    if source.authenticator.admit_with(received.clone().into(), &published, at).is_ok() {
         return Ok(());
     }
-    match source.enter_with(received, &published, at) {
+    match source.enter_with(received.into(), &published, at) {
         Entry::Admitted(..) => Ok(()),
         Entry::Greeted(_) => Err("must be accepted, is answered as a handshake".to_owned()),
         Entry::Denied(refusal, _) | Entry::Refused(refusal, _) => {
@@ -96,7 +96,7 @@ fn rejected(vector: &Vector) -> Result<(), String> {
         Err(problem) => return Err(problem),
     };
     let (published, at) = (vector.published(&source, &received), received.at);
-    match source.enter_with(received, &published, at) {
+    match source.enter_with(received.into(), &published, at) {
         Entry::Denied(..) | Entry::Refused(..) => Ok(()),
         Entry::Admitted(..) => Err("must be refused, is accepted".to_owned()),
         Entry::Greeted(_) => Err("must be refused, is answered as a handshake".to_owned()),
@@ -116,7 +116,7 @@ fn replied(vector: &Vector, doorkeeper: Doorkeeper) -> Result<(), String> {
 fn enter(vector: &Vector, doorkeeper: Doorkeeper) -> Result<(Source, Entry), String> {
     let (source, received) = (vector.source(doorkeeper)?, vector.received()?);
     let (published, at) = (vector.published(&source, &received), received.at);
-    let entry = source.enter_with(received, &published, at);
+    let entry = source.enter_with(received.into(), &published, at);
     Ok((source, entry))
 }
 

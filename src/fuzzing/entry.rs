@@ -59,7 +59,7 @@ pub fn entry(data: &[u8]) {
     let client = Client { address: None, known: false };
     let head = Head { method: Method::POST, path: "/".to_owned(), query, headers, client };
     let source = &sources[usize::from(*pick) % sources.len()];
-    let entry = source.enter(Received { head, body, at: Timestamp::UNIX_EPOCH }, Timestamp::UNIX_EPOCH);
+    let entry = source.enter(Box::new(Received { head, body, at: Timestamp::UNIX_EPOCH }), Timestamp::UNIX_EPOCH);
     assert!(!matches!(entry, Entry::Admitted(..)), "{} let somebody in", source.name);
 }
 

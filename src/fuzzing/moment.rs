@@ -9,7 +9,10 @@ use jiff::{Timestamp, fmt::rfc2822};
 use crate::{
     stages::{
         receive::{Client, Head, Received},
-        schemes::window::{Unit, Window},
+        schemes::{
+            Looked,
+            window::{Unit, Window},
+        },
         selector::{Facts, Selector},
         words::Refusal,
     },
@@ -64,9 +67,9 @@ fn read(unit: Unit, value: &HeaderValue) -> Option<i128> {
     let facts = Facts::of(&received, "", &document);
     let millis = window.read(&facts).ok()?;
     if let Some(now) = i64::try_from(millis).ok().and_then(|millis| Timestamp::from_millisecond(millis).ok()) {
-        assert_eq!(window.check(&facts, now), Ok(()), "{value:?} at {now}");
+        assert_eq!(window.check(&facts, now, &mut Looked::default()), Ok(()), "{value:?} at {now}");
         let later = now.checked_add(Duration::from_secs(1)).ok();
-        let judged = later.map(|later| window.check(&facts, later));
+        let judged = later.map(|later| window.check(&facts, later, &mut Looked::default()));
         assert!(judged.is_none_or(|judged| judged == Err(Refusal::TimestampStale)), "{value:?} after {now}");
     }
     Some(millis)

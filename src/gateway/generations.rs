@@ -43,7 +43,7 @@ impl Handler for Generations {
         Ok(Allowance { route: (gateway, opened), body_max, deadline })
     }
 
-    async fn handle(self: Arc<Self>, (gateway, opened): Way, received: Received) -> Answer {
+    async fn handle(self: Arc<Self>, (gateway, opened): Way, received: Box<Received>) -> Answer {
         gateway.handle(opened, received).await
     }
 

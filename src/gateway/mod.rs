@@ -136,7 +136,7 @@ impl Gateway {
     }
 
     /// The journey, from a whole request to its answer.
-    async fn journey(&self, opened: &Opened, received: Received, record: &mut Record) -> Answer {
+    async fn journey(&self, opened: &Opened, received: Box<Received>, record: &mut Record) -> Answer {
         let source = &opened.route.source;
         let client = received.head.client;
         let (authentic, plans) = match self.enter(source, received, record).await {
@@ -162,7 +162,7 @@ impl Gateway {
     async fn enter(
         &self,
         source: &Source,
-        received: Received,
+        received: Box<Received>,
         record: &mut Record,
     ) -> Result<(Authentic, Vec<Plan>), End> {
         let authentic = self.authenticate(source, received, record).await?;
@@ -183,7 +183,12 @@ impl Gateway {
         Ok((authentic, plans))
     }
 
-    async fn authenticate(&self, source: &Source, received: Received, record: &mut Record) -> Result<Authentic, End> {
+    async fn authenticate(
+        &self,
+        source: &Source,
+        received: Box<Received>,
+        record: &mut Record,
+    ) -> Result<Authentic, End> {
         let now = self.clock.now();
         let published = self.published(source, &received, now).await;
         let entry = source.enter_with(received, &published, now.wall);
@@ -415,7 +420,7 @@ impl Handler for Gateway {
         Err(answer)
     }
 
-    async fn handle(self: Arc<Self>, opened: Opened, received: Received) -> Answer {
+    async fn handle(self: Arc<Self>, opened: Opened, received: Box<Received>) -> Answer {
         let mut record = Record::new(Some(&received.head), opened.at);
         record.body_bytes = received.body.len();
         let answer = self.journey(&opened, received, &mut record).await;

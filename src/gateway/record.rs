@@ -94,6 +94,9 @@ impl Record {
             metrics.verified(key);
         }
         let looked = self.looked;
+        if let Some(age) = looked.and_then(|looked| looked.age_ms) {
+            metrics.signed(age);
+        }
         let violation = self.offence.as_ref().and_then(|offence| offence.violation.as_ref());
         AccessRecord {
             counts,

@@ -254,12 +254,12 @@ impl Source {
 
     /// Authenticates and greets. Some handshakes come before authentication, most after it, and one takes the place of
     /// a signature that is missing: a body made of the sender's test alone, where the operator allows that.
-    pub fn enter(&self, received: Received, now: Timestamp) -> Entry {
+    pub fn enter(&self, received: Box<Received>, now: Timestamp) -> Entry {
         self.enter_with(received, &Published::NONE, now)
     }
 
     /// The same, with what was fetched of what it [wants](Self::wants).
-    pub fn enter_with(&self, received: Received, published: &Published, now: Timestamp) -> Entry {
+    pub fn enter_with(&self, received: Box<Received>, published: &Published, now: Timestamp) -> Entry {
         if let Some(greeting) = self.greeter.before(&received, now) {
             return self.entry(greeting);
         }

@@ -50,7 +50,7 @@ pub trait Handler: Send + Sync + 'static {
     fn open(&self, head: &Head) -> Result<Allowance<Self::Route>, Answer>;
 
     /// The whole journey. Runs in a task of its own: a sender that hangs up changes nothing.
-    fn handle(self: Arc<Self>, route: Self::Route, received: Received) -> impl Future<Output = Answer> + Send;
+    fn handle(self: Arc<Self>, route: Self::Route, received: Box<Received>) -> impl Future<Output = Answer> + Send;
 
     /// The request cannot be read (framing, size, time, a header that HTTP forbids): what is the sender told?
     /// Without a route when that was found before [`open`](Self::open) was asked.

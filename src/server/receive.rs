@@ -104,12 +104,12 @@ impl<H: Handler> Receiver<H> {
             Ok(read) => read,
             Err(refusal) => return (self.handler.unreadable(&head, Some(&route), refusal), End::Distrusted),
         };
-        let received = Received { head, body, at: self.clock.now().wall };
+        let received = Box::new(Received { head, body, at: self.clock.now().wall });
         (self.handle(route, received, reservation).await, End::Reached)
     }
 
     /// Hands the request over to a task of its own and waits for the answer, which nobody may be there to hear.
-    async fn handle(&self, route: H::Route, received: Received, reservation: Reservation) -> Answer {
+    async fn handle(&self, route: H::Route, received: Box<Received>, reservation: Reservation) -> Answer {
         let task = {
             let (handler, route) = (self.handler.clone(), route.clone());
             async move {

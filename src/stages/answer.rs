@@ -254,7 +254,7 @@ delivered or kept already is then recognised (docs/delivery.md). An accepted req
 | `forward` | the application answered 2xx | 200 |
 | `queue` | it is safe in the journal, and delivered from there | 202 |
 | `quarantine` | it does not conform, and is safe in the journal for the operator to decide | 200 |
-| `duplicate` | it was delivered, queued or set aside before, within `dedup.window` | 200 |
+| `duplicate` | it was delivered, queued or set aside before, within `dedup.window`, or still waits in the journal | 200 |
 | `drop` | the operator does not want it | 200 |
 | `handshake` | a test of the sender, answered here | the rule's |
 | `reject` | it breaks a rule, and the source rejects such requests: nothing of the request is forwarded | 422, or 400 without an identity |

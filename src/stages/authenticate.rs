@@ -22,7 +22,7 @@ use crate::stages::{
 /// [`Authenticator::admit`]: its fields are private to this file, and the schemes lie beside it, not below.
 #[derive(Debug)]
 pub struct Authentic {
-    received: Received,
+    received: Box<Received>,
     document: OnceLock<Option<Document>>,
     key: Arc<str>,
     strength: Strength,
@@ -68,7 +68,7 @@ pub struct Rejection {
     /// What was looked at.
     pub looked: Looked,
     /// The request, given back: an unsigned test message may still be answered.
-    pub received: Received,
+    pub received: Box<Received>,
 }
 
 /// One rule: it applies under its conditions, and then it must verify.
@@ -179,14 +179,14 @@ impl Authenticator {
     }
 
     /// Admits the request if every rule that applies verifies, and at least one does apply.
-    pub fn admit(&self, received: Received, now: Timestamp) -> Result<(Authentic, Looked), Box<Rejection>> {
+    pub fn admit(&self, received: Box<Received>, now: Timestamp) -> Result<(Authentic, Looked), Box<Rejection>> {
         self.admit_with(received, &Published::NONE, now)
     }
 
     /// The same, with what was fetched of what it [wants](Self::wants).
     pub fn admit_with(
         &self,
-        received: Received,
+        received: Box<Received>,
         published: &Published,
         now: Timestamp,
     ) -> Result<(Authentic, Looked), Box<Rejection>> {

@@ -4,7 +4,7 @@ use std::{
     borrow::Cow,
     collections::HashMap,
     fmt,
-    sync::{Arc, Mutex, OnceLock},
+    sync::{Arc, Mutex, OnceLock, atomic::AtomicU64},
     time::Duration,
 };
 
@@ -59,6 +59,12 @@ pub const DECLARED: &[Declared] = &[
         "counter",
         &["outcome"],
         "Addresses of senders that were asked for keys or a confirmation: found, absent or unavailable",
+    ),
+    declare(
+        SIGNED_AGE,
+        "gauge",
+        &["source"],
+        "Seconds from the signed time of the last request that had one to its arrival; below 0 the sender's clock is ahead",
     ),
     declare(DURATION, "histogram", &["source"], "Seconds from a request's head to its answer"),
     declare(
@@ -116,6 +122,7 @@ const REQUESTS: &str = "hooksieve_requests_total";
 const EVENTS: &str = "hooksieve_events_total";
 const ATTEMPTS: &str = "hooksieve_upstream_attempts_total";
 const FETCHES: &str = "hooksieve_fetches_total";
+const SIGNED_AGE: &str = "hooksieve_signed_time_age_seconds";
 const DURATION: &str = "hooksieve_request_duration_seconds";
 const SECRETS: &str = "hooksieve_secret_used_total";
 const QUEUE_DEAD: &str = "hooksieve_queue_dead_total";
@@ -161,6 +168,7 @@ struct Families {
     events: Family<[Label; 3], Counter>,
     attempts: Family<[Label; 2], Counter>,
     fetches: Family<[Label; 1], Counter>,
+    signed_age: Family<[Label; 1], Gauge<f64, AtomicU64>>,
     duration: Family<[Label; 1], Histogram, fn() -> Histogram>,
     secrets: Family<[Label; 2], Counter>,
     dead: Family<[Label; 1], Counter>,
@@ -184,6 +192,7 @@ impl Metrics {
             events: register(&mut registry, EVENTS, Family::default()),
             attempts: register(&mut registry, ATTEMPTS, Family::default()),
             fetches: register(&mut registry, FETCHES, Family::default()),
+            signed_age: register(&mut registry, SIGNED_AGE, Family::default()),
             duration: register(&mut registry, DURATION, Family::new_with_constructor(|| Histogram::new(BUCKETS))),
             secrets: register(&mut registry, SECRETS, Family::default()),
             dead: register(&mut registry, QUEUE_DEAD, Family::default()),
@@ -319,6 +328,13 @@ impl SourceMetrics {
     pub fn events(&self) -> impl Iterator<Item = (Outcome, u64)> {
         let counts = Outcome::ALL.iter().map(|outcome| (*outcome, self.events.total(*outcome)));
         counts.filter(|(_, count)| *count > 0)
+    }
+
+    /// Says how long before its arrival a request was signed, in milliseconds.
+    pub fn signed(&self, age_ms: i64) {
+        #[expect(clippy::cast_precision_loss, reason = "what is lost is far below a second")]
+        let age = age_ms as f64 / 1_000.0;
+        self.families.signed_age.get_or_create_owned(&[label("source", &self.name)]).set(age);
     }
 
     /// Counts a request that verified with the secret of this name.

@@ -48,7 +48,7 @@ impl Case {
         let document = OnceLock::new();
         let facts = Facts::of(&right, PUBLIC_URL, &document);
         rules.retain(|(rule, _)| Condition::all(&rule.when, &facts) == Ok(true));
-        let admitted = source.authenticator.admit(right.clone(), right.at);
+        let admitted = source.authenticator.admit(right.clone().into(), right.at);
         let strength = admitted.unwrap_or_else(|no| panic!("{name}: {:?}", no.refusal)).0.strength();
         let mut case = Self { name, scheme: vector.scheme(), strength, right, rules, source };
         case.cut_down();
@@ -158,7 +158,7 @@ impl Case {
 /// Why a source refuses the request, if it does.
 pub(crate) fn refusal(source: &Source, request: Received) -> Option<Refusal> {
     let at = request.at;
-    source.authenticator.admit(request, at).err().map(|rejection| rejection.refusal)
+    source.authenticator.admit(request.into(), at).err().map(|rejection| rejection.refusal)
 }
 
 pub(crate) fn header_names(from: &[Selector]) -> impl Iterator<Item = &str> {

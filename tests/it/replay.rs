@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use data_encoding::HEXLOWER;
 use futures_util::future::join_all;
+use jiff::Timestamp;
 
 use crate::support::{
     gateway::{Gateway, K1, K2, Setup, T, gateway},
@@ -85,6 +86,36 @@ async fn r_08_a_clock_that_was_never_set() {
         let refused = Setup::new(ACME).at(now).try_start().await.err().expect("it must not start");
         assert!(refused.to_string().starts_with("the clock of this machine says 19"), "{refused}");
     }
+}
+
+#[tokio::test]
+async fn r_09_a_clock_that_jumps() {
+    let gateway = gateway(ACME).await;
+    let age_is = |seconds: &str| {
+        let text = gateway.metrics();
+        let age =
+            text.lines().find_map(|line| line.strip_prefix("hooksieve_signed_time_age_seconds{source=\"acme\"} "));
+        assert_eq!(age, Some(seconds));
+    };
+    let set = |second| gateway.clock.set(Timestamp::from_second(second).unwrap());
+    at(&gateway, "evt_1", &T.to_string()).send().await.is_forwarded();
+    age_is("0.0");
+    set(T + 600);
+    at(&gateway, "evt_2", &T.to_string()).send().await.is_401("timestamp_stale");
+    age_is("600.0");
+    // What is remembered is neither forgotten at once nor kept for ever.
+    at(&gateway, "evt_1", &(T + 600).to_string()).send().await.is(200, "duplicate");
+    set(T - 600);
+    at(&gateway, "evt_2", &T.to_string()).send().await.is_401("timestamp_future");
+    age_is("-600.0");
+    at(&gateway, "evt_1", &(T - 600).to_string()).send().await.is(200, "duplicate");
+    set(T);
+    at(&gateway, "evt_2", &T.to_string()).send().await.is_forwarded();
+    // A credential that is wrong says nothing of its sender's clock.
+    let wrong =
+        gateway.post("/in/acme").header("webhook-id", "evt_3").header("webhook-timestamp", (T - 60).to_string());
+    wrong.header("webhook-signature", "v1,AAAA").body(BODY).send().await.is_401("auth_malformed");
+    age_is("0.0");
 }
 
 #[tokio::test]

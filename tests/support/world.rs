@@ -320,7 +320,7 @@ impl World {
         let allowance = self.gateway.open(&head).unwrap();
         self.app.clock.advance(reading);
         let received = Received { head, body: Bytes::from(body), at: self.app.clock.now().wall };
-        let handling = self.gateway.clone().handle(allowance.route, received);
+        let handling = self.gateway.clone().handle(allowance.route, received.into());
         async move { handling.await.status.as_u16() }
     }
 

@@ -207,7 +207,7 @@ impl<'a> Bench<'a> {
         let documents = self.documents;
         let Some(source) = self.source(case) else { return (Standing::Refused, None) };
         let (published, _) = documents.published(&source.wants(&case.request, case.now));
-        match source.enter_with(case.request.clone(), &published, case.now) {
+        match source.enter_with(case.request.clone().into(), &published, case.now) {
             Entry::Admitted(authentic, _) => (Standing::Admitted, Some(authentic.key().to_string())),
             Entry::Greeted(_) => (Standing::Admitted, None),
             Entry::Refused(Refusal::TimestampFuture | Refusal::TimestampStale, _) => (Standing::Untimely, None),

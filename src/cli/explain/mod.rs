@@ -127,7 +127,7 @@ impl Options {
         let (mut bench, case, mut known) = workplace.bench(&capture.request, now).ok_or(gone)?;
         known.origin.clone_from(&capture.origin);
         known.signed_at = look::signed_at(&sender.rules, &capture.request, &source.greeter.public_url);
-        let entry = source.enter_with(capture.request.clone(), &fetched.published, now);
+        let entry = source.enter_with(capture.request.clone().into(), &fetched.published, now);
         let is_handshake = matches!(entry, Entry::Denied(..) | Entry::Refused(_, None));
         let unjudged = fetched.unjudged(&entry);
         let search = if fetched.can_verify(&sender.rules, &source.greeter.public_url) {

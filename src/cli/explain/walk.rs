@@ -139,7 +139,7 @@ impl Walk<'_> {
         }
         let mut notes =
             look::rules(&self.sender.rules, self.request, &self.source.greeter.public_url, self.fetched, self.now);
-        match self.source.authenticator.admit_with(self.request.clone(), &self.fetched.published, self.now) {
+        match self.source.authenticator.admit_with(self.request.clone().into(), &self.fetched.published, self.now) {
             Ok((authentic, _)) => {
                 let (key, strength) = (authentic.key(), authentic.strength().as_str());
                 notes.push(format!("proved with the secret {key:?}; of the body is bound: {strength}"));
@@ -159,7 +159,7 @@ impl Walk<'_> {
 
     /// The request as a source without authentication would take it.
     fn let_in(&self, path: &mut Path) -> Option<Authentic> {
-        match self.open?.enter(self.request.clone(), self.now) {
+        match self.open?.enter(self.request.clone().into(), self.now) {
             Entry::Admitted(authentic, _) => Some(authentic),
             Entry::Greeted(welcome) => {
                 path.greet(welcome.answer.status);

@@ -104,7 +104,7 @@ impl Stage {
     /// What the gateway answers.
     fn answer(&self, runtime: &Runtime, request: &Received) -> Answer {
         match self.gateway.open(&request.head) {
-            Ok(allowance) => runtime.block_on(self.gateway.clone().handle(allowance.route, request.clone())),
+            Ok(allowance) => runtime.block_on(self.gateway.clone().handle(allowance.route, request.clone().into())),
             Err(answer) => answer,
         }
     }
@@ -118,7 +118,7 @@ impl Stage {
             return Ok(());
         }
         let (body, sent) = (String::from_utf8_lossy(&answer.body), String::from_utf8_lossy(&request.body));
-        let why = match source.enter(request.clone(), SystemClock.now().wall) {
+        let why = match source.enter(request.clone().into(), SystemClock.now().wall) {
             Entry::Denied(refusal, _) | Entry::Refused(refusal, _) => refusal.as_str(),
             Entry::Admitted(..) | Entry::Greeted(_) => "it is authentic",
         };

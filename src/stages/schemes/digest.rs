@@ -55,7 +55,7 @@ impl Digest {
                 looked.secrets_tried += 1;
                 let digest = self.hash.digest(parts.iter().map(AsRef::as_ref));
                 if digests.iter().any(|sent| bool::from(sent.ct_eq(&digest))) {
-                    window.as_ref().map_or(Ok(()), |window| window.check(&facts, now))?;
+                    window.as_ref().map_or(Ok(()), |window| window.check(&facts, now, looked))?;
                     return Ok(Proof { key: named.name.clone(), strength: *strength });
                 }
             }

@@ -132,7 +132,9 @@ impl Jose {
         looked.credential_bytes = credential.len();
         looked.tokens = 1;
         let token = self.token(&credential)?;
-        let check_window = |facts: &Facts<'_>| self.window.as_ref().map_or(Ok(()), |window| window.check(facts, now));
+        let check_window = |facts: &Facts<'_>, looked: &mut Looked| {
+            self.window.as_ref().map_or(Ok(()), |window| window.check(facts, now, looked))
+        };
         let key = match &self.payload {
             Payload::Claims(require) => {
                 if token.is_raw {
@@ -143,7 +145,7 @@ impl Jose {
                 let claims = object(token.payload).ok_or(Refusal::AuthMalformed)?;
                 judge_lifetime(claims.root(), now)?;
                 let facts = Facts { claims: Some(claims.root()), ..*facts };
-                check_window(&facts)?;
+                check_window(&facts, looked)?;
                 if !Condition::all(require, &facts)? {
                     return Err(Refusal::AuthMismatch);
                 }
@@ -156,7 +158,7 @@ impl Jose {
                 let payload = signed_parts(message, facts)?.ok_or(Refusal::AuthMissing)?.concat();
                 let payload = if token.is_raw { payload } else { BASE64URL_NOPAD.encode(&payload).into_bytes() };
                 let key = self.verify(&token, &[token.header.as_bytes(), b".", &payload], facts, now, looked)?;
-                check_window(facts)?;
+                check_window(facts, looked)?;
                 key
             }
         };

@@ -97,6 +97,8 @@ pub struct Looked {
     pub tokens: usize,
     /// Secrets it was compared with.
     pub secrets_tried: usize,
+    /// How long ago a time is that a right signature covers, in milliseconds; less than 0 ahead of us.
+    pub age_ms: Option<i64>,
 }
 
 /// One way of proving, with its keys.

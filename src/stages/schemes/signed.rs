@@ -93,7 +93,7 @@ impl<K: Verifier> Signed<K> {
                 }
                 well_formed = true;
                 if key.verifies(&parts, signatures) {
-                    self.window.as_ref().map_or(Ok(()), |window| window.check(facts, now))?;
+                    self.window.as_ref().map_or(Ok(()), |window| window.check(facts, now, looked))?;
                     return Ok(Proof { key: Arc::clone(name), strength: self.strength });
                 }
             }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::signature::first;
+use super::{Looked, signature::first};
 use crate::stages::{
     selector::{Facts, Selector},
     words::Refusal,
@@ -35,9 +35,10 @@ pub enum Unit {
 }
 
 impl Window {
-    /// Refuses a time that is missing, misspelt or outside.
-    pub fn check(&self, facts: &Facts<'_>, now: Timestamp) -> Result<(), Refusal> {
+    /// Refuses a time that is missing, misspelt or outside. Whose signature covers it is the caller's to know.
+    pub fn check(&self, facts: &Facts<'_>, now: Timestamp, looked: &mut Looked) -> Result<(), Refusal> {
         let age = self.unit.truncate(now) - self.read(facts)?;
+        looked.age_ms = i64::try_from(age).ok();
         if age > millis(self.past) {
             Err(Refusal::TimestampStale)
         } else if self.future.is_some_and(|future| -age > millis(future)) {

@@ -230,8 +230,13 @@ impl Gateway {
     }
 
     /// The counts of a metric: its labels and their values, in the order they are declared.
+    /// The page of metrics.
+    pub(crate) fn metrics(&self) -> String {
+        self.ground.telemetry.metrics.render()
+    }
+
     pub(crate) fn counts(&self, metric: &str) -> Vec<(String, usize)> {
-        let text = self.ground.telemetry.metrics.render();
+        let text = self.metrics();
         let series = text.lines().filter_map(|line| line.strip_prefix(metric)?.rsplit_once(' '));
         series.filter_map(|(labels, count)| Some((labels.to_owned(), count.parse().ok()?))).collect()
     }

@@ -53,11 +53,11 @@ impl Handler for Fake {
         }
     }
 
-    async fn handle(self: Arc<Self>, route: &'static str, received: Received) -> Answer {
+    async fn handle(self: Arc<Self>, route: &'static str, received: Box<Received>) -> Answer {
         assert_eq!(route, "acme");
         assert_ne!(received.body, "panic", "panics when it is told to");
         let body = if received.body == "flood" { Bytes::from(vec![b'x'; 64 << 20]) } else { received.body.clone() };
-        self.tell(Event::Begun(Box::new(received)));
+        self.tell(Event::Begun(Box::new(*received)));
         self.gate.acquire().await.unwrap().forget();
         self.tell(Event::Ended);
         Answer::new(StatusCode::OK, body)

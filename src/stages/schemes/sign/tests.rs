@@ -73,7 +73,7 @@ fn rule(scheme: Scheme, when: Vec<Condition>) -> (Rule, Option<Secret>) {
 fn judge(rules: &[(Rule, Option<Secret>)], request: Received) -> Result<(), Refusal> {
     let rules = rules.iter().map(|(rule, _)| rule.clone()).collect();
     let authenticator = Authenticator::new(rules, Arc::from(PUBLIC_URL)).unwrap();
-    authenticator.admit(request, now()).map(|_| ()).map_err(|rejection| rejection.refusal)
+    authenticator.admit(request.into(), now()).map(|_| ()).map_err(|rejection| rejection.refusal)
 }
 
 fn prefixes() -> impl Strategy<Value = Prefix> {
