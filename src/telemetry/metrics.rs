@@ -444,6 +444,7 @@ mod tests {
         source.request(Outcome::Forward, Reason::None, Duration::from_millis(3));
         source.event(Verdict::Forward);
         source.verified(&"2026-11".into());
+        source.signed(250);
         metrics.upstream("app").full.inc();
         metrics.fetches().found.inc();
         metrics.queue("app").dead.inc();
