@@ -47,7 +47,11 @@ pub fn listing(data: &[u8]) {
 
 /// A time has its own digits in it; an age lies in the past; and neither has a zone that was not heeded.
 fn is_what_it_says(text: &str, moment: Timestamp) {
-    let is_date = text.len() >= 10 && text.as_bytes()[..10].iter().all(|byte| matches!(byte, b'0'..=b'9' | b'-'));
+    let is_date = text.len() >= 10
+        && text.bytes().take(10).enumerate().all(|(at, byte)| match at {
+            4 | 7 => byte == b'-',
+            _ => byte.is_ascii_digit(),
+        });
     let is_utc = is_date && !text[10..].contains(['+', '-', '[']);
     if is_utc {
         assert_eq!(text[..10], moment.to_string()[..10], "{text:?} is read as {moment}");

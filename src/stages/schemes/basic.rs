@@ -4,7 +4,11 @@
 use data_encoding::BASE64;
 use jiff::Timestamp;
 
-use super::{Looked, Named, Proof, Strength, signature::first, token::Fingerprint};
+use super::{
+    Looked, Named, Proof, Strength,
+    signature::{first, is_padded_at_the_end},
+    token::Fingerprint,
+};
 use crate::stages::{
     selector::{Facts, Selector},
     words::Refusal,
@@ -29,7 +33,7 @@ impl Basic {
         if !scheme.eq_ignore_ascii_case(b"Basic ") {
             return Err(Refusal::AuthMalformed);
         }
-        let pair = BASE64.decode(text).map_err(|_| Refusal::AuthMalformed)?;
+        let pair = BASE64.decode(text).ok().filter(|_| is_padded_at_the_end(text)).ok_or(Refusal::AuthMalformed)?;
         let mut found = None;
         for named in self.keys.iter().filter(|named| named.is_current(now)) {
             looked.secrets_tried += 1;

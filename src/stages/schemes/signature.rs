@@ -256,6 +256,9 @@ impl Encoding {
             Self::Base64Url => Some(BASE64URL_NOPAD),
         };
         if let Some(base64) = encoding {
+            if !is_padded_at_the_end(text) {
+                return None;
+            }
             bytes.resize(base64.decode_len(text.len()).ok()?, 0);
             let written = base64.decode_mut(text, &mut bytes).ok()?;
             bytes.truncate(written);
@@ -268,5 +271,30 @@ impl Encoding {
             Length::UpTo(most) => (1..=most).contains(&bytes.len()),
         };
         fits.then_some(bytes)
+    }
+}
+
+/// Whether padding is where it ends a text, if anywhere. Decoders take several padded texts in a row for one, which
+/// would be another spelling of the same bytes.
+pub fn is_padded_at_the_end(base64: &[u8]) -> bool {
+    let end = base64.iter().position(|byte| *byte == b'=').unwrap_or(base64.len());
+    base64[end..].iter().all(|byte| *byte == b'=')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn w_21_base64_has_one_spelling() {
+        let four = Length::Exactly(4);
+        assert_eq!(Encoding::Base64.decode("HwDAcA==", four).as_deref(), Some(&[0x1f, 0, 0xc0, 0x70][..]));
+        for wrong in ["HwA=wHA=", "HwDAcA=", "HwDAcA", "HwDAcA===", "=HwDAcA=", "HwDAcB==", "Hw DAcA==", "HwDAcA==\n"] {
+            for encoding in [Encoding::Auto, Encoding::Base64] {
+                assert_eq!(encoding.decode(wrong, four), None, "{encoding:?} {wrong:?}");
+            }
+        }
+        assert_eq!(Encoding::Base64Url.decode("HwA=wHA=", four), None);
+        assert_eq!(Encoding::Base64Url.decode("HwDAcA", four).map(|it| it.len()), Some(4));
     }
 }
