@@ -1,17 +1,11 @@
 #!/usr/bin/env bash
-# Measures the journal's engine beside a bare SQLite writer on the same disk, and writes the section "The journal" at the end
-# of docs/performance.md. Takes some three minutes on two cores, after building.
+# Measures the journal's engine beside a bare SQLite writer on the same disk, and writes the section "The journal" of
+# docs/performance.md. Takes some three minutes on two cores, after building.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-PAGE=docs/performance.md
 FIGURES=${FIGURES:-$(cargo bench --quiet --bench journal)}
-BEFORE=$(sed '/^## The journal$/,$d' "$PAGE")
-cat >"$PAGE" <<END
-$BEFORE
-
-## The journal
-
+bench/section.sh "The journal" <<END
 \`bench/journal.sh\`, on $(date -u +%Y-%m-%d). 64 producers append events of 1 KiB, each waiting until its own is synced, to the journal and to a
 bare SQLite writer: one table of bodies, one thread that commits in groups what came while the commit before ran, with
 the same \`synchronous=FULL\`. They take turns on the same disk; medians of five rounds. Then a journal with a million pending
@@ -21,4 +15,3 @@ events is opened after a crash and drained by 256 at a time, its checksums verif
 $FIGURES
 \`\`\`
 END
-echo "written: the section \"The journal\" of $PAGE" >&2

@@ -145,3 +145,4 @@ nginx $(nginx -v 2>&1 | grep -oE '[0-9.]+$'), HAProxy $(haproxy -v | grep -oE '[
 END
 say "written: docs/performance.md"
 ./journal.sh
+./queued.sh
