@@ -144,5 +144,6 @@ $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1), $(nproc) cores of a
 nginx $(nginx -v 2>&1 | grep -oE '[0-9.]+$'), HAProxy $(haproxy -v | grep -oE '[0-9]+\.[0-9]+\.[0-9]+' | head -1), $(rustc --version | cut -d' ' -f1,2).
 END
 say "written: docs/performance.md"
+./schemes.sh
 ./journal.sh
 ./queued.sh
