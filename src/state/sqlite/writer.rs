@@ -1,13 +1,16 @@
 //! The one who writes: takes calls as they come, many to a commit, and answers them after it.
 
+mod recovery;
+
 use std::{
     mem,
     sync::{Arc, PoisonError, mpsc},
     time::{Duration, Instant},
 };
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::Connection;
 
+use self::recovery::{RETRY_FIRST, Trouble, is_busy, is_full};
 use super::{
     OpenError, Settings, checkpoint,
     command::{Command, Outcome},
@@ -26,12 +29,6 @@ use crate::{
     fault,
     state::journal::{JournalError, Lane, Leases, State},
 };
-
-/// After a failure, the first try to get a new file is made after this time, and each one after twice the time before.
-const RETRY_FIRST: Duration = Duration::from_secs(1);
-
-/// The longest time between two tries.
-const RETRY_MAX: Duration = Duration::from_mins(1);
 
 /// How often the writer looks after things without being called.
 const TICK: Duration = Duration::from_secs(1);
@@ -64,13 +61,6 @@ pub(super) struct Writer {
     pub(super) checkpointer: Option<mpsc::Sender<()>>,
     /// Bytes that were written ahead since the last checkpoint began, roughly; `None` while one is under way.
     ahead: Option<u64>,
-}
-
-/// Why nothing can be written.
-#[derive(Debug)]
-struct Trouble {
-    reason: String,
-    retry_at: Instant,
 }
 
 /// What a transaction leads to.
@@ -262,14 +252,6 @@ impl Writer {
         }
     }
 
-    /// What an error means; where pages are damaged, with what to do about it.
-    fn judge(&mut self, error: &rusqlite::Error) -> JournalError {
-        match error.sqlite_error_code() {
-            Some(ErrorCode::DatabaseCorrupt) => self.fail(OpenError::sqlite(self.place.path(), error).to_string()),
-            _ => self.classify(error),
-        }
-    }
-
     /// A step of the upkeep was made.
     fn kept_up(&mut self, at: Upkeep) {
         self.upkeep = at;
@@ -314,78 +296,6 @@ impl Writer {
         }
     }
 
-    /// The journal can be written to.
-    fn ready(&self) -> Result<(), JournalError> {
-        match &self.trouble {
-            Some(trouble) => Err(JournalError::Failed(trouble.reason.clone())),
-            None => Ok(()),
-        }
-    }
-
-    /// What an error of SQLite means for those who wait, and for the file.
-    fn classify(&mut self, error: &rusqlite::Error) -> JournalError {
-        if is_full(error) {
-            // Nothing of the transaction is in the file, and no sync has failed.
-            return JournalError::Full("no space is left on its disk".into());
-        }
-        if is_busy(error) {
-            return JournalError::Failed("another program is writing to it".into());
-        }
-        self.fail(error.to_string())
-    }
-
-    /// The file is not to be trusted: nothing is written to it any more (I11).
-    fn fail(&mut self, reason: String) -> JournalError {
-        let now = self.clock.now().steady;
-        tracing::error!(reason, retry_in = ?self.pause, "the journal cannot be written");
-        let pause = if fault::trips("journal.pause") { Duration::ZERO } else { self.pause };
-        self.trouble = Some(Trouble { reason: reason.clone(), retry_at: now + pause });
-        self.pause = (self.pause * 2).min(RETRY_MAX);
-        self.shared.trouble(Some(reason.clone()));
-        JournalError::Failed(reason)
-    }
-
-    /// Tries to get a file that can be trusted, if it is time to.
-    pub(super) fn recover_if_due(&mut self, now: Now) {
-        if self.trouble.as_ref().is_none_or(|trouble| now.steady < trouble.retry_at) {
-            return;
-        }
-        match self.recover() {
-            Ok(()) => {
-                tracing::info!("the journal can be written again, in a new file");
-                self.trouble = None;
-                self.shared.trouble(None);
-            }
-            Err(reason) => {
-                self.fail(reason);
-            }
-        }
-    }
-
-    fn recover(&mut self) -> Result<(), String> {
-        let shared = Arc::clone(&self.shared);
-        let _held = shared.checkpoint.lock().unwrap_or_else(PoisonError::into_inner);
-        self.place.retake().map_err(|error| error.to_string())?;
-        if fault::trips("journal.rewrite") {
-            return Err("the disk still fails".into());
-        }
-        if let Some(db) = &self.db {
-            self.place.rewrite(db).map_err(|error| error.to_string())?;
-        }
-        // From here on, the new file is the journal.
-        self.db = None;
-        self.place.finish_rewrite().map_err(|error| error.to_string())?;
-        let db = connection::open(&mut self.place).map_err(|error| error.to_string())?;
-        let memory = Memory::load(&db).map_err(|error| error.to_string())?;
-        self.memory.replace(memory);
-        self.upkeep = Upkeep::default();
-        self.db = Some(db);
-        self.shared.replaced();
-        let bytes = self.place.weigh().map_err(|error| error.to_string())?;
-        self.publish(bytes);
-        Ok(())
-    }
-
     /// Nothing more will come: what was written ahead goes into the file, so that there is one file to copy.
     pub(super) fn close(self) {
         let _held = self.shared.checkpoint.lock().unwrap_or_else(PoisonError::into_inner);
@@ -414,14 +324,6 @@ impl Writer {
         let nearly = disk.f_bavail.saturating_mul(disk.f_frsize) < share.min(self.settings.max_size);
         nearly.then_some("its disk is nearly full")
     }
-}
-
-fn is_full(error: &rusqlite::Error) -> bool {
-    error.sqlite_error_code() == Some(ErrorCode::DiskFull)
-}
-
-fn is_busy(error: &rusqlite::Error) -> bool {
-    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
 
 /// Bytes of the file that are in use.
