@@ -87,8 +87,9 @@ fn spki(algorithm: Algorithm, before: &[u8], der: &[u8]) {
 /// What lies between the markers, whatever its lines are, must be the base64 of the key, in its one spelling.
 fn pem_text(algorithm: Algorithm, text: &str) {
     let Ok(key) = PublicKey::from_pem(algorithm, text) else { return };
-    let inner = text.trim().lines().filter(|line| !line.starts_with("-----")).collect::<String>();
-    let der = BASE64.decode(inner.replace([' ', '\t', '\r'], "").as_bytes());
+    // A line may end with a carriage return alone (RFC 7468, section 3).
+    let inner = text.trim().split(['\r', '\n']).filter(|line| !line.starts_with("-----")).collect::<String>();
+    let der = BASE64.decode(inner.replace([' ', '\t'], "").as_bytes());
     let der = der.unwrap_or_else(|error| panic!("{text:?} is no base64: {error}"));
     let bytes = key.as_bytes();
     assert!(der.windows(bytes.len()).any(|window| window == bytes), "the key is not in {text:?}");

@@ -246,8 +246,14 @@ impl Prefix {
 impl Encoding {
     /// The bytes, where the text has that many in this encoding and is spelled in the one canonical way.
     pub fn decode(self, text: &str, length: Length) -> Option<Bytes> {
-        let text = text.as_bytes();
         let mut bytes = Bytes::new();
+        self.decode_into(text, length, &mut bytes).map(|()| bytes)
+    }
+
+    /// The same, without moving them. What is there is of no use where nothing is returned.
+    #[inline]
+    pub(super) fn decode_into(self, text: &str, length: Length, bytes: &mut Bytes) -> Option<()> {
+        let text = text.as_bytes();
         let encoding = match self {
             Self::Hex => None,
             Self::Auto if length == Length::Exactly(text.len() / 2) => None,
@@ -260,17 +266,17 @@ impl Encoding {
                 return None;
             }
             bytes.resize(base64.decode_len(text.len()).ok()?, 0);
-            let written = base64.decode_mut(text, &mut bytes).ok()?;
+            let written = base64.decode_mut(text, bytes).ok()?;
             bytes.truncate(written);
         } else {
             bytes.resize(text.len() / 2, 0);
-            faster_hex::hex_decode(text, &mut bytes).ok()?;
+            faster_hex::hex_decode(text, bytes).ok()?;
         }
         let fits = match length {
             Length::Exactly(length) => bytes.len() == length,
             Length::UpTo(most) => (1..=most).contains(&bytes.len()),
         };
-        fits.then_some(bytes)
+        fits.then_some(())
     }
 }
 

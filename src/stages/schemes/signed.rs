@@ -162,7 +162,13 @@ impl Decoded<'_> {
         if self.length != Some(length) {
             let encoding = self.format.encoding;
             self.bytes.clear();
-            self.bytes.extend(self.texts.iter().filter_map(|text| encoding.decode(text, length)));
+            for text in self.texts {
+                self.bytes.push(Bytes::new());
+                let decoded = self.bytes.last_mut().and_then(|bytes| encoding.decode_into(text, length, bytes));
+                if decoded.is_none() {
+                    self.bytes.pop();
+                }
+            }
             self.length = Some(length);
         }
         &self.bytes
