@@ -204,7 +204,10 @@ impl Reading<'_> {
                 } else if ids.contains(&id) {
                     self.broken.insert(name.clone());
                 } else {
-                    let help = did_you_mean(id, ids.iter().copied());
+                    // `sns` and `amazon-sns` are the words of people who look for `aws-sns`.
+                    let shares_a_word = |known: &&&str| known.split('-').any(|word| id.split('-').any(|it| it == word));
+                    let akin = || ids.iter().find(shares_a_word).map(|known| format!("did you mean `{known}`?"));
+                    let help = did_you_mean(id, ids.iter().copied()).or_else(akin);
                     let help = help.unwrap_or_else(|| "`hooksieve presets` lists them".to_owned());
                     found.error_at(key, format!("there is no preset {id:?}"), help);
                 }

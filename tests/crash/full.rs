@@ -120,7 +120,9 @@ fn ran(command: &mut Command) -> bool {
 
 #[tokio::test]
 async fn d_55_the_file_system_turns_read_only() {
-    let Some(mut disk) = Ext4::mount() else { return seeds::not_run("an ext4 file system cannot be made and mounted") };
+    let Some(mut disk) = Ext4::mount() else {
+        return seeds::impossible("an ext4 file system cannot be made and mounted");
+    };
     let chronicle = Arc::new(Chronicle::new());
     let application = Application::start(Arc::clone(&chronicle), 1).await;
     let program = Program::new(&disk.path(), application.address, "");
@@ -130,7 +132,7 @@ async fn d_55_the_file_system_turns_read_only() {
     }
     if !disk.break_down() {
         process.kill().await;
-        return seeds::not_run("the kernel does not let a file system be broken");
+        return seeds::impossible("the kernel does not let a file system be broken");
     }
     let insisting = tokio::spawn({
         let (address, chronicle) = (process.address, Arc::clone(&chronicle));

@@ -36,6 +36,10 @@ fn a_source_takes_over_its_preset() {
 fn presets_that_do_not_fit() {
     check(&source("provider = \"cakewak\""), &[r#"4:12 there is no preset "cakewak" -> did you mean `cakewalk`?"#]);
     check(
+        &source("provider = \"orders-of-cakewalk\""),
+        &[r#"4:12 there is no preset "orders-of-cakewalk" -> did you mean `cakewalk`?"#],
+    );
+    check(
         &source("provider = \"unheard\""),
         &[r#"4:12 there is no preset "unheard" -> `hooksieve presets` lists them"#],
     );
