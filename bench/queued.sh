@@ -69,7 +69,6 @@ same run, on the same disk. Sender, gateway and application share the machine's 
 | bare SQLite writer | $(value queued bare) | | | $(value queued group) |
 | delivered while the sender waits, no journal | $(value sync rps) | $(value sync p50_us) µs | $(value sync p99_us) µs | |
 
-Queued delivery reaches $(share bare) % of the bare writer, and $(share sync) % of what the same program does without writing anything: on
-a disk that syncs in a tenth of a millisecond it is the cores that set the bound, and most of their work is HTTP,
-verification and checks.
+Queued delivery reaches $(share bare) % of the bare writer, and $(share sync) % of what the same program does without writing anything.
+Where a disk syncs quickly the cores set the bound, and most of their work is HTTP, verification and checks.
 END

@@ -282,7 +282,7 @@ impl Encoding {
 
 /// Whether padding is where it ends a text, if anywhere. Decoders take several padded texts in a row for one, which
 /// would be another spelling of the same bytes.
-pub fn is_padded_at_the_end(base64: &[u8]) -> bool {
+pub(super) fn is_padded_at_the_end(base64: &[u8]) -> bool {
     let end = base64.iter().position(|byte| *byte == b'=').unwrap_or(base64.len());
     base64[end..].iter().all(|byte| *byte == b'=')
 }
