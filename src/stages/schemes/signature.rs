@@ -236,7 +236,6 @@ impl Prefix {
     /// The text after the prefix, or nothing when the prefix is not as it must be.
     pub fn strip<'a>(&self, text: &'a str) -> Option<&'a str> {
         match self {
-            Self::Fixed(prefix) if prefix.is_empty() => Some(text),
             Self::Fixed(prefix) => text.strip_prefix(prefix.as_str()),
             Self::Optional(prefix) => Some(text.strip_prefix(prefix.as_str()).unwrap_or(text)),
         }
