@@ -1,7 +1,7 @@
 //! The names under which the stores remember things. Each is a SHA-256, so it has the same size whatever a sender puts
 //! into an identifier, and nothing is ever cut off, folded or trimmed.
 
-use std::{fmt, iter, net::IpAddr};
+use std::{collections::HashMap, fmt, iter, net::IpAddr};
 
 use data_encoding::HEXLOWER;
 use sha2::{Digest as _, Sha256};
@@ -88,6 +88,10 @@ impl EventKey {
         &self.0
     }
 }
+
+/// Something for each of many identities. They are SHA-256 already, so a quick hash with a seed of the process's own spreads
+/// them well enough.
+pub type KeyMap<T> = HashMap<EventKey, T, foldhash::quality::RandomState>;
 
 /// What events must not overtake each other for: the values of `delivery.ordered`, within one source.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]

@@ -1,8 +1,7 @@
 //! Bringing events into the journal.
 
-use std::collections::{HashMap, HashSet};
-
 use rusqlite::params;
+use smallvec::SmallVec;
 
 use super::{
     evidence::NO_ENTRY,
@@ -15,7 +14,7 @@ use crate::{
     stages::words::Verdict,
     state::{
         journal::{Appended, Entry, EntryId, JournalError, Settled, State, Tried},
-        key::{Digest, EventKey, OrderKey},
+        key::{Digest, EventKey, KeyMap, OrderKey},
     },
 };
 
@@ -34,31 +33,26 @@ impl Transaction<'_> {
         if let Some(reason) = self.no_room(records.len(), bytes) {
             return Err(Failure::Refused(JournalError::Full(reason)));
         }
-        let is_new = |record: &Record| {
-            let entry = &record.entry;
-            matches!(entry.verdict, Verdict::Queue) && !self.is_covered(&entry.key, &entry.digest, now)
-        };
-        if records.iter().any(is_new) && self.waits_in_part(records, settled) {
+        let repeats: SmallVec<[bool; 1]> =
+            records.iter().map(|Record { entry, .. }| self.is_covered(&entry.key, &entry.digest, now)).collect();
+        let is_new = |(record, repeat): (&Record, &bool)| matches!(record.entry.verdict, Verdict::Queue) && !repeat;
+        let mut members = Members::of(records, settled);
+        if records.iter().zip(&repeats).any(is_new) && self.waits_in_part(&members, settled) {
             let reason = "events of this array were taken meanwhile, in other company".into();
             return Err(Failure::Refused(JournalError::Failed(reason)));
         }
-        // What its source does not deduplicate comes without a settled identity, and as often as it is sent.
-        let guarded: HashSet<_> = settled.iter().map(|settled| settled.key).collect();
-        let (mut met, mut owners) = (HashSet::new(), Owners::default());
         let mut appended = Vec::with_capacity(records.len());
-        for record in records {
-            let entry = &record.entry;
-            let repeat = self.is_covered(&entry.key, &entry.digest, now);
-            if guarded.contains(&entry.key) && (repeat || !met.insert((entry.key, entry.digest))) {
+        for (record, repeat) in records.iter().zip(repeats) {
+            if members.is_duplicate(&record.entry, repeat) {
                 appended.push(Appended::Duplicate);
             } else {
                 let id = self.insert(record, None)?;
-                owners.add(entry, id);
+                members.enter(&record.entry, id);
                 appended.push(Appended::New(EntryId(id)));
             }
         }
         for settled in settled {
-            self.settle(settled, owners.of(&settled.key), now)?;
+            self.settle(settled, members.owner(&settled.key), now)?;
         }
         self.draft.bytes += bytes as u64;
         self.draft.written += bytes as u64;
@@ -99,9 +93,8 @@ impl Transaction<'_> {
 
     /// Whether events within an array are to be delivered already: a claim that outlived its lease was taken over while
     /// the journal still wrote. An array is not taken in part, so its sender comes again, and the claims know then.
-    fn waits_in_part(&self, records: &[Record], settled: &[Settled]) -> bool {
-        let own: HashSet<_> = records.iter().map(|record| record.entry.key).collect();
-        let is_inside = |one: &&Settled| !own.contains(&one.key);
+    fn waits_in_part(&self, members: &Members, settled: &[Settled]) -> bool {
+        let is_inside = |one: &&Settled| !members.has(&one.key);
         let evidence = self.memory.evidence();
         let waits = |one: &Settled| {
             let drafted =
@@ -188,23 +181,52 @@ impl Transaction<'_> {
     }
 }
 
-/// Which entries of a group its identities are of.
-#[derive(Default)]
-struct Owners {
-    by_key: HashMap<EventKey, i64>,
+/// The identities of a group's own entries.
+struct Members {
+    by_key: KeyMap<Member>,
+    /// The last entry that is to be delivered.
     queued: Option<i64>,
 }
 
-impl Owners {
-    fn add(&mut self, entry: &Entry, id: i64) {
-        self.by_key.insert(entry.key, id);
+#[derive(Default)]
+struct Member {
+    /// What its source does not deduplicate comes without a settled identity, and as often as it is sent.
+    is_guarded: bool,
+    /// Which bytes are in the journal under it now.
+    entered: SmallVec<[(Digest, i64); 1]>,
+}
+
+impl Members {
+    fn of(records: &[Record], settled: &[Settled]) -> Self {
+        let mut by_key: KeyMap<Member> = records.iter().map(|record| (record.entry.key, Member::default())).collect();
+        for settled in settled {
+            by_key.entry(settled.key).and_modify(|member| member.is_guarded = true);
+        }
+        Self { by_key, queued: None }
+    }
+
+    fn has(&self, key: &EventKey) -> bool {
+        self.by_key.contains_key(key)
+    }
+
+    /// Whether an entry repeats one of the same group, or, as is known, an earlier one.
+    fn is_duplicate(&self, entry: &Entry, is_repeat: bool) -> bool {
+        self.by_key.get(&entry.key).is_some_and(|member| {
+            member.is_guarded && (is_repeat || member.entered.iter().any(|(digest, _)| *digest == entry.digest))
+        })
+    }
+
+    fn enter(&mut self, entry: &Entry, id: i64) {
+        self.by_key.entry(entry.key).or_default().entered.push((entry.digest, id));
         if matches!(entry.verdict, Verdict::Queue) {
             self.queued = Some(id);
         }
     }
 
-    fn of(&self, key: &EventKey) -> i64 {
-        self.by_key.get(key).copied().or(self.queued).unwrap_or(NO_ENTRY)
+    /// The entry that an identity is of, or in which it is.
+    fn owner(&self, key: &EventKey) -> i64 {
+        let own = self.by_key.get(key).and_then(|member| member.entered.last()).map(|(_, id)| *id);
+        own.or(self.queued).unwrap_or(NO_ENTRY)
     }
 }
 

@@ -5,7 +5,7 @@
 //! start. Only the writer changes it, after the commit that a change belongs to; whoever claims an event looks into it.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeSet, HashSet},
     ops::RangeBounds,
 };
 
@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::memory::Draft;
-use crate::state::key::{Digest, EventKey};
+use crate::state::key::{Digest, EventKey, KeyMap};
 
 /// The entry of what never was one: it was delivered while its sender waited.
 pub(super) const NO_ENTRY: i64 = 0;
@@ -31,7 +31,7 @@ pub(super) struct Known {
 /// All settled identities, and which entries are still to be delivered.
 #[derive(Debug, Default)]
 pub(super) struct Evidence {
-    settled: HashMap<EventKey, Known>,
+    settled: KeyMap<Known>,
     pending: BTreeSet<i64>,
     /// Identities whose event was found damaged since the start.
     void: HashSet<EventKey>,

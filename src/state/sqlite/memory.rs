@@ -20,7 +20,7 @@ use super::{
 };
 use crate::state::{
     journal::{Settled, State},
-    key::EventKey,
+    key::{EventKey, KeyMap},
 };
 
 /// Entries that are counted together.
@@ -58,7 +58,7 @@ pub(super) struct Memory {
 pub(super) struct Draft {
     pub(super) names: Names,
     pub(super) tally: HashMap<Slot, i64>,
-    pub(super) settled: HashMap<EventKey, Known>,
+    pub(super) settled: KeyMap<Known>,
     /// Identities that are forgotten, and until when they were to be remembered.
     pub(super) unsettled: Vec<(EventKey, i64)>,
     /// Identities that are forgotten sooner than was meant.
