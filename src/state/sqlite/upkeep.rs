@@ -32,14 +32,21 @@ pub(super) struct Upkeep {
     oldest: (i64, Option<i64>),
     /// The last entry that was looked at for damage.
     scrubbed: i64,
-    /// Whether all entries were looked at since the file was opened.
+    /// The first entry that was not there when the file was opened.
+    opened: i64,
+    /// Whether all entries that were there when the file was opened have been looked at.
     once: bool,
     /// Whether there is more to do at once.
     pub(super) more: bool,
 }
 
 impl Upkeep {
-    /// Whether all entries were looked at since the file was opened.
+    /// The file was just opened, and the next entry will be `next_id`.
+    pub(super) fn opened(next_id: i64) -> Self {
+        Self { opened: next_id, ..Self::default() }
+    }
+
+    /// Whether all entries that were there when the file was opened have been looked at.
     pub(super) fn is_through(&self) -> bool {
         self.once
     }
@@ -56,7 +63,7 @@ impl Transaction<'_> {
         let finished = self.forget_finished(now)?;
         let settled = self.forget_settled(&mut at, now)?;
         at.scrubbed = self.scrub(at.scrubbed, now)?;
-        at.once |= at.scrubbed == 0;
+        at.once |= at.scrubbed == 0 || at.scrubbed >= at.opened;
         at.more = finished >= STEP || settled >= STEP / 2 || !at.once;
         self.find_oldest(&mut at)?;
         if self.memory.total(State::Pending) > 0 && self.elapsed >= self.memory.elapsed + CLOCK_EVERY {

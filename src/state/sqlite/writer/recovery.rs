@@ -103,7 +103,7 @@ impl Writer {
         let db = connection::open(&mut self.place).map_err(|error| error.to_string())?;
         let memory = Memory::load(&db).map_err(|error| error.to_string())?;
         self.memory.replace(memory);
-        self.upkeep = Upkeep::default();
+        self.upkeep = Upkeep::opened(self.memory.next_id);
         self.db = Some(db);
         self.shared.replaced();
         let bytes = self.place.weigh().map_err(|error| error.to_string())?;
