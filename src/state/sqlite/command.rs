@@ -23,7 +23,7 @@ pub(super) enum Command {
         records: Vec<Record>,
         settled: Vec<Settled>,
         now: Now,
-        reply: Reply<Vec<Appended>>,
+        reply: Reply<Taken>,
     },
     Note {
         notes: Vec<(Record, u16, Option<Tried>)>,
@@ -77,6 +77,9 @@ pub(super) enum Command {
     },
 }
 
+/// What became of records, and they themselves: whoever asked frees them, the writer has others to see to.
+pub(super) type Taken = (Vec<Appended>, Vec<Record>);
+
 /// What a call led to.
 #[derive(Debug)]
 pub(super) enum Outcome {
@@ -88,7 +91,7 @@ pub(super) enum Outcome {
 }
 
 impl Command {
-    pub(super) fn append(group: Group, now: Now, reply: Reply<Vec<Appended>>) -> Self {
+    pub(super) fn append(group: Group, now: Now, reply: Reply<Taken>) -> Self {
         let records = group.entries.into_iter().map(Record::new).collect();
         Self::Append { records, settled: group.settled, now, reply }
     }
@@ -134,7 +137,9 @@ impl Command {
     /// Tells whoever asked that it is done, and safe.
     pub(super) fn answer(self, outcome: Outcome) {
         match (self, outcome) {
-            (Self::Append { reply, .. }, Outcome::Appended(appended)) => drop(reply.send(Ok(appended))),
+            (Self::Append { records, reply, .. }, Outcome::Appended(appended)) => {
+                drop(reply.send(Ok((appended, records))));
+            }
             (Self::Mark { reply, .. }, Outcome::Done) => drop(reply.send(Ok(()))),
             (Self::Replay { reply, .. }, Outcome::Replayed(replay)) => drop(reply.send(Ok(replay))),
             (Self::Discard { reply, .. }, Outcome::Discarded(discarded)) => drop(reply.send(Ok(discarded))),

@@ -170,7 +170,9 @@ impl JournalStore for SqliteJournal {
             let reason = format!("its disk is too slow: {WAITING_MAX} events wait for it");
             return std::future::ready(Err(JournalError::Full(reason))).boxed();
         }
-        self.ask(|reply| Command::append(group, now, reply))
+        let (reply, answer) = oneshot::channel();
+        self.tell(Command::append(group, now, reply));
+        async move { answer.await.unwrap_or_else(|_| Err(closed())).map(|(appended, _)| appended) }.boxed()
     }
 
     fn note(&self, notes: Vec<Note>, now: Now) {
