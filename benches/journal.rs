@@ -1,4 +1,4 @@
-//! The journal's engine beside a bare SQLite writer, the time it takes to open a large journal, and the memory it needs
+//! The journal's engine beside SQLite alone, the time it takes to open a large journal, and the memory it needs
 //! while that drains: `cargo bench --bench journal`. With `-- --test` each is done once, small, to see that it runs.
 
 #![expect(
@@ -30,9 +30,10 @@ use hooksieve::{
     },
 };
 use http::{HeaderName, HeaderValue};
-use rusqlite::Connection;
+use rusqlite::{Connection, params};
 use tokio::{runtime::Runtime, sync::oneshot};
 
+const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 const PRODUCERS: u64 = 64;
 const BODY: usize = 1024;
 const COMMIT_MAX: usize = 256;
@@ -45,18 +46,25 @@ fn main() {
     large(pending);
 }
 
-/// Engine and bare writer, in turns, so that both see the same disk.
+/// The engine, SQLite with the same rows, and SQLite with nothing but bodies, in turns, so that all see the same disk.
 fn appends(rounds: usize, each: Duration) {
-    let (mut engine, mut bare) = (Vec::new(), Vec::new());
+    let (mut engine, mut rows, mut bare) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..rounds {
         engine.push(append_engine(each));
-        bare.push(append_bare(each));
+        rows.push(append_plainly(each, "rows", include_str!("../src/state/sqlite/schema.sql"), insert_rows));
+        bare.push(append_plainly(each, "bare", BARE, insert_body));
     }
-    let (engine, bare) = (median(&mut engine), median(&mut bare));
-    println!("append, {PRODUCERS} producers, {BODY} bytes: events per second, events per commit, CPU time per event:");
-    println!("  engine       {:>8.0}  {:>5.1}  {:>5.1} µs", engine.events, engine.group, engine.cpu);
-    println!("  bare writer  {:>8.0}  {:>5.1}  {:>5.1} µs", bare.events, bare.group, bare.cpu);
-    println!("  engine / bare writer  {:.0} %", engine.events / bare.events * 100.0);
+    let engine = median(&mut engine);
+    println!(
+        "append, {PRODUCERS} producers, {BODY} bytes: events/s, events per commit, CPU time per event, engine's share:"
+    );
+    let line = |name: &str, rate: Rate| {
+        let share = engine.events / rate.events * 100.0;
+        println!("  {name:<16} {:>8.0}  {:>5.1}  {:>5.1} µs  {share:>4.0} %", rate.events, rate.group, rate.cpu);
+    };
+    line("engine", engine);
+    line("SQLite, same rows", median(&mut rows));
+    line("SQLite, bodies", median(&mut bare));
 }
 
 #[derive(Clone, Copy)]
@@ -90,26 +98,57 @@ fn append_engine(each: Duration) -> Rate {
     Rate { events, group: stats.appended as f64 / stats.commits as f64, cpu }
 }
 
-/// What SQLite itself can do: one table, one thread that commits what came while the commit before ran.
-fn append_bare(each: Duration) -> Rate {
-    let place = Place::new("bare");
+/// Nothing but what must not be lost.
+const BARE: &str = "CREATE TABLE event (id INTEGER PRIMARY KEY, body BLOB NOT NULL)";
+
+fn insert_body(db: &Connection, _: u64, body: &[u8]) {
+    db.prepare_cached("INSERT INTO event (body) VALUES (?1)").unwrap().execute([body]).unwrap();
+}
+
+/// The rows that the engine writes for an event: itself, what it takes to deliver it, and that it was here.
+fn insert_rows(db: &Connection, number: u64, body: &[u8]) {
+    let (key, at) = (hash(number), 1_700_000_000_000_000_i64 + number.cast_signed());
+    let mut entry = db
+        .prepare_cached(
+            "INSERT INTO entry (id, received_at, source, event_type, key, digest, bytes, verdict, reason, pointer, \
+             keyword, traceparent, upstream, order_key, fixed, state, due, since, attempts, in_a_row, seal, last_status, \
+             answer) VALUES (NULL, ?1, 1, 'order.created', ?2, ?2, ?3, 'queue', NULL, NULL, NULL, ?4, 2, NULL, ?5, \
+             'pending', ?6, ?6, 0, 0, ?5, NULL, NULL)",
+        )
+        .unwrap();
+    entry.execute(params![at, key, body.len().cast_signed(), TRACEPARENT, at ^ 0x5a5a, at >> 10]).unwrap();
+    let id = db.last_insert_rowid();
+    let mut kept = db
+        .prepare_cached(
+            "INSERT INTO kept (entry, content_type, headers, strength, secret, position, total, body, seal) \
+             VALUES (?1, ?2, ?3, 'verified', '2026-11', NULL, NULL, ?4, ?5)",
+        )
+        .unwrap();
+    let headers = b"user-agent: shop-webhooks/1.0\n".as_slice();
+    kept.execute(params![id, b"application/json".as_slice(), headers, body, at ^ 0x5a5a]).unwrap();
+    let mut settled =
+        db.prepare_cached("INSERT INTO settled (key, digest, until, entry) VALUES (?1, ?1, ?2, ?3)").unwrap();
+    settled.execute(params![key, at, id]).unwrap();
+}
+
+/// What SQLite itself can do: one thread that commits what came while the commit before ran, and keeps nothing in mind.
+fn append_plainly(each: Duration, name: &str, schema: &str, insert: fn(&Connection, u64, &[u8])) -> Rate {
+    let place = Place::new(name);
     let db = Connection::open(place.file()).unwrap();
     db.pragma_update(None, "journal_mode", "WAL").unwrap();
     db.pragma_update(None, "synchronous", "FULL").unwrap();
-    db.execute_batch("CREATE TABLE event (id INTEGER PRIMARY KEY, body BLOB NOT NULL)").unwrap();
-    let (sender, inbox) = mpsc::channel::<(Bytes, oneshot::Sender<()>)>();
+    db.execute_batch(schema).unwrap();
+    let (sender, inbox) = mpsc::channel::<(u64, Bytes, oneshot::Sender<()>)>();
     let writer = thread::spawn(move || {
         let (mut events, mut commits) = (0_u64, 0_u64);
         while let Ok(first) = inbox.recv() {
             let mut group = vec![first];
             group.extend(inbox.try_iter().take(COMMIT_MAX - 1));
             db.prepare_cached("BEGIN IMMEDIATE").unwrap().execute([]).unwrap();
-            for (body, _) in &group {
-                db.prepare_cached("INSERT INTO event (body) VALUES (?1)").unwrap().execute([&body[..]]).unwrap();
-            }
+            group.iter().for_each(|(number, body, _)| insert(&db, *number, body));
             db.prepare_cached("COMMIT").unwrap().execute([]).unwrap();
             (events, commits) = (events + group.len() as u64, commits + 1);
-            for (_, reply) in group {
+            for (_, _, reply) in group {
                 reply.send(()).unwrap();
             }
         }
@@ -117,7 +156,7 @@ fn append_bare(each: Duration) -> Rate {
     });
     let (events, cpu) = produce(each, move |number| {
         let (reply, answer) = oneshot::channel();
-        sender.send((body(number), reply)).unwrap();
+        sender.send((number, body(number), reply)).unwrap();
         async move { answer.await.unwrap() }
     });
     Rate { events, group: writer.join().unwrap(), cpu }
@@ -241,7 +280,7 @@ fn event(number: u64) -> Entry {
         bytes: body.len(),
         verdict: Verdict::Queue,
         fault: None,
-        traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into(),
+        traceparent: TRACEPARENT.into(),
         kept: Some(Kept {
             body,
             content_type: HeaderValue::from_static("application/json"),

@@ -119,6 +119,21 @@ impl Command {
         }
     }
 
+    /// Whether somebody waits for it who can do nothing else meanwhile.
+    pub(super) fn is_urgent(&self) -> bool {
+        match self {
+            Self::Append { .. } | Self::Lease { .. } | Self::Replay { .. } | Self::Discard { .. } => true,
+            Self::Note { .. }
+            | Self::Remember { .. }
+            | Self::Answered { .. }
+            | Self::Mark { .. }
+            | Self::SetAside { .. }
+            | Self::LetGo { .. }
+            | Self::Reindex
+            | Self::Upkeep { .. } => false,
+        }
+    }
+
     /// When it was called, where that matters.
     pub(super) fn now(&self) -> Option<Now> {
         match self {

@@ -36,6 +36,9 @@ const TICK: Duration = Duration::from_secs(1);
 /// The same, while there is much to look after.
 const BUSY_TICK: Duration = Duration::from_millis(20);
 
+/// How long what nobody waits for is put off, at most.
+const LEISURE_MAX: Duration = Duration::from_millis(10);
+
 /// A checkpoint begins when about so much was written ahead.
 const CHECKPOINT_AT: u64 = 16 << 20;
 
@@ -59,6 +62,8 @@ pub(super) struct Writer {
     upkeep_at: Instant,
     /// Who does the long part of a checkpoint; nobody where there are no threads.
     pub(super) checkpointer: Option<mpsc::Sender<()>>,
+    /// When a commit is due that nobody waits for.
+    due: Instant,
     /// Bytes that were written ahead since the last checkpoint began, roughly; `None` while one is under way.
     ahead: Option<u64>,
 }
@@ -88,6 +93,7 @@ impl Writer {
             pause: RETRY_FIRST,
             upkeep_at: steady,
             checkpointer: None,
+            due: steady,
             // Whoever had it open before may have left something.
             ahead: Some(CHECKPOINT_AT),
         };
@@ -132,14 +138,23 @@ impl Writer {
         if self.upkeep.more { BUSY_TICK } else { TICK }
     }
 
+    /// How long what nobody waits for may still wait for company: as long as the last commit took. Where commits take
+    /// long, whoever comes next would else wait for one that has little in it.
+    pub(super) fn leisure(&self) -> Duration {
+        self.due.saturating_duration_since(self.clock.now().steady).min(LEISURE_MAX)
+    }
+
     fn write(&mut self, commands: Vec<Command>) {
         if let Err(error) = self.ready() {
             return commands.into_iter().for_each(|command| self.shared.refuse(command, &error));
         }
         fault::point("journal.before_append");
+        let begun = self.clock.now().steady;
         match self.transact(&commands) {
             Ok((outcomes, draft, elapsed)) => {
                 fault::point("journal.after_commit");
+                let ended = self.clock.now().steady;
+                self.due = ended + ended.saturating_duration_since(begun);
                 self.committed(draft, elapsed);
                 for (command, outcome) in commands.into_iter().zip(outcomes) {
                     match outcome {
