@@ -145,7 +145,9 @@ fn append_plainly(each: Duration, name: &str, schema: &str, insert: fn(&Connecti
             let mut group = vec![first];
             group.extend(inbox.try_iter().take(COMMIT_MAX - 1));
             db.prepare_cached("BEGIN IMMEDIATE").unwrap().execute([]).unwrap();
-            group.iter().for_each(|(number, body, _)| insert(&db, *number, body));
+            for (number, body, _) in &group {
+                insert(&db, *number, body);
+            }
             db.prepare_cached("COMMIT").unwrap().execute([]).unwrap();
             (events, commits) = (events + group.len() as u64, commits + 1);
             for (_, _, reply) in group {
