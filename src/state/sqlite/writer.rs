@@ -108,13 +108,7 @@ impl Writer {
         self.recover_if_due(now);
         let (leases, writes): (Vec<_>, Vec<_>) =
             commands.into_iter().partition(|one| matches!(one, Command::Lease { .. } | Command::LetGo { .. }));
-        if !writes.is_empty() {
-            self.write(writes);
-        }
-        if now.steady >= self.upkeep_at {
-            self.upkeep_at = now.steady + TICK;
-            self.write(vec![Command::Upkeep { at: self.upkeep, now }]);
-        }
+        // They change nothing in the file, so they need not wait for those that do.
         for command in leases {
             match command {
                 Command::Lease { lane, count, now, reply } => {
@@ -126,6 +120,13 @@ impl Writer {
                 Command::LetGo { entries } => entries.into_iter().for_each(|id| self.memory.let_go(id)),
                 _ => {}
             }
+        }
+        if !writes.is_empty() {
+            self.write(writes);
+        }
+        if now.steady >= self.upkeep_at {
+            self.upkeep_at = now.steady + TICK;
+            self.write(vec![Command::Upkeep { at: self.upkeep, now }]);
         }
         let checkpointed = self.shared.checkpointed.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(done) = checkpointed {
