@@ -172,3 +172,21 @@ fn the_log_makes_room_for_events() {
     let rows = done(bench.journal().list(Filter::default(), Page { limit: 9_999, offset: 0 })).unwrap();
     assert!((100..1_990).contains(&rows.len()), "{}", rows.len());
 }
+
+#[test]
+fn it_hurries_only_through_what_was_there_at_the_start() {
+    let mut bench = Bench::new();
+    let busy = |bench: &Bench, round: usize| {
+        // More than a step looks at.
+        let entries = (0..100).map(|number| bench.event(&format!("{round}/{number}"))).collect();
+        bench.append(entries).unwrap();
+        bench.upkeep(1);
+        let Engine::Inline(both) = &bench.journal().engine else { panic!("a bench has no threads") };
+        both.lock().unwrap().0.patience() < Duration::from_secs(1)
+    };
+    busy(&bench, 0);
+    busy(&bench, 1);
+    bench.reopen();
+    let hurried = (2..20).map(|round| busy(&bench, round)).filter(|hurries| *hurries).count();
+    assert!((1..=4).contains(&hurried), "{hurried} of 18 steps were hurried; 200 entries take four");
+}
