@@ -5,12 +5,16 @@
 mod journal;
 #[path = "history/tests.rs"]
 mod tests;
+#[path = "history/tries.rs"]
+mod tries;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::OnceLock,
     time::Duration,
 };
+
+use self::tries::{Tries, Try};
 
 /// An event as its sender knows it. Other bytes make it another event, even under the same identity.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -106,31 +110,6 @@ pub(crate) struct Index {
     arrays: Vec<usize>,
 }
 
-/// An attempt with all that is known of it.
-struct Try<'a> {
-    attempt: &'a Attempt,
-    events: BTreeSet<&'a Event>,
-    /// Whether the application got an array.
-    is_array: bool,
-    sent: (usize, Duration),
-    ended: Option<(usize, Duration)>,
-    delivered: bool,
-    /// When its request came: no claim of it is older.
-    received: Duration,
-}
-
-impl Try<'_> {
-    /// Whether it was under way at a step.
-    fn is_under_way(&self, step: usize) -> bool {
-        self.sent.0 < step && self.ended.is_none_or(|(ended, _)| ended > step)
-    }
-
-    /// Since when the event counts as delivered. A holder whose lease may have been up settles nothing (I5).
-    fn settled(&self, lease: Duration) -> Option<(usize, Duration)> {
-        self.ended.filter(|(_, time)| self.delivered && *time < self.received + lease)
-    }
-}
-
 struct Request<'a> {
     events: &'a [Event],
     rejected: bool,
@@ -147,10 +126,10 @@ impl History {
     pub(crate) fn violations(&self) -> Vec<(&'static str, String)> {
         let mut broken = Vec::new();
         let requests = self.requests();
-        let tries = self.tries(&requests, &mut broken);
+        let tries = Tries::new(self.tries(&requests, &mut broken));
         self.acknowledgements(&requests, &tries, &mut broken);
         self.repeats(&tries, &mut broken);
-        self.bounds(&tries, &mut broken);
+        self.bounds(&requests, &tries, &mut broken);
         self.identities(&tries, &mut broken);
         self.forgeries(&mut broken);
         if self.is_over {
@@ -268,7 +247,7 @@ impl History {
     fn acknowledgements(
         &self,
         requests: &BTreeMap<usize, Request<'_>>,
-        tries: &[Try<'_>],
+        tries: &Tries<'_>,
         broken: &mut Vec<(&'static str, String)>,
     ) {
         for (at, (time, step)) in self.steps.iter().enumerate() {
@@ -280,7 +259,7 @@ impl History {
             }
             let mut all_settled = !request.rejected;
             for event in request.events {
-                let of_event = || tries.iter().filter(|it| it.delivered && it.events.contains(event));
+                let of_event = || tries.of(event).filter(|it| it.delivered);
                 let kept = self.kept(event);
                 let safe = kept.iter().map(|(step, time, _)| (*step, *time));
                 let evidence = of_event().filter_map(|it| it.ended).chain(safe);
@@ -308,11 +287,11 @@ impl History {
     }
 
     /// One attempt at a time while its lease lasts (I4), and none for what is settled (I5, I15c, I19).
-    fn repeats(&self, tries: &[Try<'_>], broken: &mut Vec<(&'static str, String)>) {
-        for later in tries {
+    fn repeats(&self, tries: &Tries<'_>, broken: &mut Vec<(&'static str, String)>) {
+        for later in tries.iter() {
             for event in later.events.iter().filter(|event| !self.shares_identity([**event])) {
                 let (at, time) = later.sent;
-                let earlier = tries.iter().filter(|it| it.sent.0 < at && it.events.contains(event));
+                let earlier = tries.of(event).filter(|it| it.sent.0 < at);
                 for earlier in earlier {
                     if self.is_queued {
                         self.repeats_from_the_journal(earlier, later, event, broken);
@@ -331,21 +310,27 @@ impl History {
     }
 
     /// An event is sent once, and once more for every exception on record (I6).
-    fn bounds(&self, tries: &[Try<'_>], broken: &mut Vec<(&'static str, String)>) {
-        let events: BTreeSet<_> = tries.iter().flat_map(|it| &it.events).copied().collect();
-        for event in events {
-            let of_event: Vec<_> = tries.iter().filter(|it| it.events.contains(event)).collect();
+    fn bounds(
+        &self,
+        requests: &BTreeMap<usize, Request<'_>>,
+        tries: &Tries<'_>,
+        broken: &mut Vec<(&'static str, String)>,
+    ) {
+        let crashes = self.steps.iter().filter(|(_, step)| matches!(step, Step::Crashed)).count();
+        let namesakes = |event: &Event| {
+            requests.values().filter(|it| it.events.iter().any(|other| is_namesake(event, other))).count()
+        };
+        for event in tries.of_event.keys() {
+            let of_event: Vec<_> = tries.of(event).collect();
             let failed = of_event.iter().filter(|it| !it.delivered).count();
             let late = of_event.iter().filter(|it| it.delivered && it.settled(self.lease).is_none()).count();
             let forgotten = of_event.iter().filter(|it| {
                 it.settled(self.lease)
                     .is_some_and(|(_, then)| of_event.iter().any(|at| at.sent.1 >= then + self.window))
             });
-            let requests = self.requests().into_values();
-            let conflicts = requests.filter(|it| it.events.iter().any(|other| is_namesake(event, other))).count();
+            let conflicts = if self.shares_identity([*event]) { namesakes(event) } else { 0 };
             let bound = if self.is_queued {
                 let accepted = self.kept(event).len();
-                let crashes = self.steps.iter().filter(|(_, step)| matches!(step, Step::Crashed)).count();
                 accepted.max(1) + failed + crashes + conflicts
             } else {
                 1 + failed + late + forgotten.count() + conflicts
@@ -369,13 +354,20 @@ impl History {
 
     /// All attempts at an event have one identity, no two events have the same, and attempts are counted from the first
     /// on (I9).
-    fn identities(&self, tries: &[Try<'_>], broken: &mut Vec<(&'static str, String)>) {
+    fn identities(&self, tries: &Tries<'_>, broken: &mut Vec<(&'static str, String)>) {
+        let mut of_id: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         for (index, later) in tries.iter().enumerate() {
+            let of_id = of_id.entry(&later.attempt.webhook_id).or_default();
+            let of_events = later.events.iter().flat_map(|event| tries.places(event)).copied();
+            // Those that could have anything to do with it.
+            let before: BTreeSet<_> = of_events.filter(|place| *place < index).chain(of_id.iter().copied()).collect();
+            let before = || before.iter().map(|place| &tries.all[*place]);
+            of_id.push(index);
             if later.attempt.webhook_id != later.attempt.idempotency_key {
                 broken.push(("I9", format!("two identities: {:?}", later.attempt)));
             }
             let ids = |it: &Try<'_>| it.events.iter().map(|event| event.id.clone()).collect::<BTreeSet<_>>();
-            for earlier in &tries[..index] {
+            for earlier in before() {
                 let is_same_id = earlier.attempt.webhook_id == later.attempt.webhook_id;
                 if is_same_id && ids(earlier) != ids(later) {
                     broken.push(("I9", format!("one identity for {:?} and {:?}", earlier.events, later.events)));
@@ -386,7 +378,7 @@ impl History {
                         broken.push(("I9", format!("two identities for {:?}", later.events)));
                     }
                     let is_retry = !earlier.delivered && earlier.ended.is_some_and(|(ended, _)| ended < later.sent.0);
-                    let between = tries[..index].iter().any(|it| it.delivered && it.events == later.events);
+                    let between = before().any(|it| it.delivered && it.events == later.events);
                     // Attempts that overlap, after a lease, may each believe to be the first; the earliest stays.
                     let (from, to) = (earlier.sent.0, later.sent.0);
                     // A process that died had no time to count; a new one knows nothing of attempts of which the

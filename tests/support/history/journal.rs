@@ -5,7 +5,15 @@ use std::{
     time::Duration,
 };
 
-use super::{Event, History, Kept, Request, Step, Try};
+use super::{
+    Event, History, Kept, Request, Step,
+    tries::{Tries, Try},
+};
+
+/// What was given up, if that happened.
+fn died(step: &Step) -> Option<&str> {
+    if let Step::Died(body) = step { Some(body) } else { None }
+}
 
 impl History {
     /// When the journal took an event, and how.
@@ -29,11 +37,11 @@ impl History {
 
     /// Whether an event is to be delivered from the journal, at a step, whatever anybody has noted: the application has
     /// not got it, and nobody has given it up.
-    fn waits(&self, tries: &[Try<'_>], event: &Event, at: usize) -> bool {
+    fn waits(&self, tries: &Tries<'_>, event: &Event, at: usize) -> bool {
         let Some(taken) = self.taken(event, at) else { return false };
         let got = |it: &Try<'_>| it.delivered && it.ended.is_some_and(|(ended, _)| (taken..at).contains(&ended));
         let died = |(_, step): &(Duration, Step)| matches!(step, Step::Died(body) if body.contains(&event.bytes));
-        !tries.iter().any(|it| it.events.contains(event) && got(it)) && !self.steps[taken..at].iter().any(died)
+        !tries.of(event).any(got) && !self.steps[taken..at].iter().any(died)
     }
 
     /// The step at which the journal last took an event that is to be delivered, before another step.
@@ -69,17 +77,17 @@ impl History {
     pub(super) fn losses(
         &self,
         requests: &BTreeMap<usize, Request<'_>>,
-        tries: &[Try<'_>],
+        tries: &Tries<'_>,
         broken: &mut Vec<(&'static str, String)>,
     ) {
+        let died: Vec<_> = self.steps.iter().filter_map(|(_, step)| died(step)).collect();
         let acknowledged = self.steps.iter().filter_map(|(_, step)| match step {
             Step::Answered { request, status: 200..=299 } => requests.get(request),
             _ => None,
         });
         for event in acknowledged.flat_map(|request| request.events).collect::<BTreeSet<_>>() {
-            let is_delivered = tries.iter().any(|it| it.delivered && it.events.contains(event));
-            let is_dead =
-                self.steps.iter().any(|(_, step)| matches!(step, Step::Died(body) if body.contains(&event.bytes)));
+            let is_delivered = tries.of(event).any(|it| it.delivered);
+            let is_dead = died.iter().any(|body| body.contains(&event.bytes));
             let is_aside = self.kept(event).iter().any(|(.., kept)| kept.is_aside);
             if !is_delivered && !is_dead && !is_aside {
                 broken.push(("I10", format!("{event:?} was acknowledged and is lost")));
@@ -88,7 +96,7 @@ impl History {
     }
 
     /// The journal takes an event once within its window, and not again before it is delivered or given up (D-40).
-    pub(super) fn acceptances(&self, tries: &[Try<'_>], broken: &mut Vec<(&'static str, String)>) {
+    pub(super) fn acceptances(&self, tries: &Tries<'_>, broken: &mut Vec<(&'static str, String)>) {
         let events: BTreeSet<_> = self.requests().into_values().flat_map(|request| request.events).collect();
         for event in events.into_iter().filter(|event| !self.shares_identity([*event])) {
             for pair in self.kept(event).windows(2) {
@@ -101,8 +109,8 @@ impl History {
     }
 
     /// Of two events of one group the one that was accepted first is decided before the other is sent (I14).
-    pub(super) fn orders(&self, tries: &[Try<'_>], broken: &mut Vec<(&'static str, String)>) {
-        let known: BTreeSet<_> = tries.iter().flat_map(|it| it.events.iter().copied()).collect();
+    pub(super) fn orders(&self, tries: &Tries<'_>, broken: &mut Vec<(&'static str, String)>) {
+        let known: BTreeMap<_, _> = tries.of_event.keys().map(|event| (event.bytes.as_str(), *event)).collect();
         let accepted: Vec<&Event> = self
             .steps
             .iter()
@@ -110,15 +118,15 @@ impl History {
                 Step::Kept(kept) => kept.iter().filter(|kept| kept.is_new && !kept.is_aside).collect(),
                 _ => Vec::new(),
             })
-            .filter_map(|kept| known.iter().copied().find(|event| kept.body == event.bytes))
+            .filter_map(|kept| known.get(kept.body.as_str()).copied())
             .collect();
         let decided = |event: &Event, before: usize| {
-            let taken = tries.iter().filter(|it| it.delivered && it.events.contains(event));
+            let taken = tries.of(event).filter(|it| it.delivered);
             let taken = taken.filter(|it| it.ended.is_some_and(|(ended, _)| ended < before)).count();
             let died = |(_, step): &&(Duration, Step)| matches!(step, Step::Died(body) if *body == event.bytes);
             taken + self.steps[..before].iter().filter(died).count()
         };
-        for it in tries {
+        for it in tries.iter() {
             let (at, Some(event)) = (it.sent.0, it.events.first()) else { continue };
             // Which of its acceptances this attempt is for: those before it are decided.
             let turn = decided(event, at);
