@@ -140,7 +140,7 @@ $(steps)
 
 ## The machine
 
-$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1), $(nproc) cores of a virtual machine, $(awk '/MemTotal/ { printf "%.0f GiB", $2 / 1048576 }' /proc/meminfo) of memory, Linux $(uname -r | grep -oE '^[0-9]+\.[0-9]+'), $(. /etc/os-release && echo "$PRETTY_NAME"),
+The figures above: $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1), $(nproc) cores of a virtual machine, $(awk '/MemTotal/ { printf "%.0f GiB", $2 / 1048576 }' /proc/meminfo) of memory, Linux $(uname -r | grep -oE '^[0-9]+\.[0-9]+'), $(. /etc/os-release && echo "$PRETTY_NAME"),
 nginx $(nginx -v 2>&1 | grep -oE '[0-9.]+$'), HAProxy $(haproxy -v | grep -oE '[0-9]+\.[0-9]+\.[0-9]+' | head -1), $(rustc --version | cut -d' ' -f1,2).
 END
 say "written: docs/performance.md"

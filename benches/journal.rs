@@ -60,7 +60,7 @@ fn appends(rounds: usize, each: Duration) {
     );
     let line = |name: &str, rate: Rate| {
         let share = engine.events / rate.events * 100.0;
-        println!("  {name:<16} {:>8.0}  {:>5.1}  {:>5.1} µs  {share:>4.0} %", rate.events, rate.group, rate.cpu);
+        println!("  {name:<17} {:>8.0}  {:>5.1}  {:>5.1} µs  {share:>4.0} %", rate.events, rate.group, rate.cpu);
     };
     line("engine", engine);
     line("SQLite, same rows", median(&mut rows));
