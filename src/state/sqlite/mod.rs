@@ -17,7 +17,7 @@ use std::{
     thread::JoinHandle,
 };
 
-use futures_util::FutureExt as _;
+use futures_util::{FutureExt as _, TryFutureExt as _};
 use tokio::sync::oneshot;
 
 mod append;
@@ -121,10 +121,13 @@ impl SqliteJournal {
     }
 
     /// Asks the writer for something that has an answer.
-    fn ask<T: Send + 'static>(&self, command: impl FnOnce(Reply<T>) -> Command) -> JournalFuture<T> {
+    fn ask<T: Send + 'static, C: FnOnce(Reply<T>) -> Command>(
+        &self,
+        command: C,
+    ) -> impl Future<Output = Result<T, JournalError>> + Send + 'static + use<T, C> {
         let (reply, answer) = oneshot::channel();
         self.tell(command(reply));
-        async move { answer.await.unwrap_or_else(|_| Err(closed())) }.boxed()
+        async move { answer.await.unwrap_or_else(|_| Err(closed())) }
     }
 
     fn tell(&self, command: Command) {
@@ -170,9 +173,7 @@ impl JournalStore for SqliteJournal {
             let reason = format!("its disk is too slow: {WAITING_MAX} events wait for it");
             return std::future::ready(Err(JournalError::Full(reason))).boxed();
         }
-        let (reply, answer) = oneshot::channel();
-        self.tell(Command::append(group, now, reply));
-        async move { answer.await.unwrap_or_else(|_| Err(closed())).map(|(appended, _)| appended) }.boxed()
+        self.ask(|reply| Command::append(group, now, reply)).map_ok(|(appended, _)| appended).boxed()
     }
 
     fn note(&self, notes: Vec<Note>, now: Now) {
@@ -203,7 +204,7 @@ impl JournalStore for SqliteJournal {
     }
 
     fn mark(&self, entry: EntryId, mark: Mark, now: Now) -> JournalFuture<()> {
-        self.ask(|reply| Command::Mark { entry, mark, now, reply })
+        self.ask(|reply| Command::Mark { entry, mark, now, reply }).boxed()
     }
 
     fn remembered(&self, max: usize, now: Now) -> JournalFuture<Vec<Settled>> {
@@ -227,11 +228,11 @@ impl JournalStore for SqliteJournal {
     }
 
     fn replay(&self, entry: EntryId, again: bool, now: Now) -> JournalFuture<Replay> {
-        self.ask(|reply| Command::Replay { entry, again, now, reply })
+        self.ask(|reply| Command::Replay { entry, again, now, reply }).boxed()
     }
 
     fn discard(&self, entry: EntryId, now: Now) -> JournalFuture<bool> {
-        self.ask(|reply| Command::Discard { entry, now, reply })
+        self.ask(|reply| Command::Discard { entry, now, reply }).boxed()
     }
 
     fn totals(&self) -> JournalFuture<Totals> {

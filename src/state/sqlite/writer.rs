@@ -139,10 +139,9 @@ impl Writer {
         if self.upkeep.more { BUSY_TICK } else { TICK }
     }
 
-    /// How long what nobody waits for may still wait for company: as long as the last commit took. Where commits take
-    /// long, whoever comes next would else wait for one that has little in it.
+    /// How long what nobody waits for may still wait for company.
     pub(super) fn leisure(&self) -> Duration {
-        self.due.saturating_duration_since(self.clock.now().steady).min(LEISURE_MAX)
+        self.due.saturating_duration_since(self.clock.now().steady)
     }
 
     fn write(&mut self, commands: Vec<Command>) {
@@ -155,7 +154,7 @@ impl Writer {
             Ok((outcomes, draft, elapsed)) => {
                 fault::point("journal.after_commit");
                 let ended = self.clock.now().steady;
-                self.due = ended + ended.saturating_duration_since(begun);
+                self.due = ended + leisure_after(ended.saturating_duration_since(begun));
                 self.committed(draft, elapsed);
                 for (command, outcome) in commands.into_iter().zip(outcomes) {
                     match outcome {
@@ -340,6 +339,12 @@ impl Writer {
         let nearly = disk.f_bavail.saturating_mul(disk.f_frsize) < share.min(self.settings.max_size);
         nearly.then_some("its disk is nearly full")
     }
+}
+
+/// For how long after a commit none begins that nobody waits for: as long as that one took. Where commits take long,
+/// whoever comes next would else wait for one that has little in it.
+pub(super) fn leisure_after(commit: Duration) -> Duration {
+    commit.min(LEISURE_MAX)
 }
 
 /// Bytes of the file that are in use.

@@ -339,3 +339,26 @@ fn d_57_a_slow_disk_is_told_in_time() {
     }
     assert_eq!(journal.stats().failed, refused);
 }
+
+#[test]
+fn a_lease_does_not_wait_for_a_commit() {
+    let bench = Bench::new();
+    let first = bench.queue("1");
+    let entry = bench.event("2");
+    let group = Group { settled: vec![bench.settled(&entry)], entries: vec![entry] };
+    let ((kept, mut safe), (reply, mut leased)) = (oneshot::channel(), oneshot::channel());
+    let lease = Command::Lease { lane: lane(), count: 2, now: bench.now(), reply };
+    let Engine::Inline(both) = &bench.journal().engine else { panic!("a bench has no threads") };
+    both.lock().unwrap().0.handle(vec![Command::append(group, bench.now(), kept), lease]);
+    assert!(safe.try_recv().unwrap().is_ok());
+    let leased: Vec<_> = leased.try_recv().unwrap().unwrap().events.iter().map(|leased| leased.id).collect();
+    assert_eq!(leased, [first], "what was not safe yet is not handed out");
+    assert_eq!(bench.lease(2).len(), 1, "but the next time");
+}
+
+#[test]
+fn what_nobody_waits_for_is_put_off_for_a_while_and_no_longer() {
+    let millis = Duration::from_millis;
+    assert_eq!(writer::leisure_after(millis(3)), millis(3));
+    assert_eq!(writer::leisure_after(millis(30_000)), millis(10));
+}
